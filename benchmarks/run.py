@@ -1,0 +1,31 @@
+"""Run every benchmark and write the table in README.md."""
+
+from __future__ import annotations
+
+import sys
+from datetime import date
+from importlib import import_module
+
+from table import Row, markdown, write
+
+from latbench import devices
+
+NAMES = ("stitching", "lookup", "proposing", "mobilenet", "demo")
+
+
+def main() -> None:
+    names = sys.argv[1:] or list(NAMES)
+    rows: list[Row] = []
+    for name in names:
+        print(f"{name} …", file=sys.stderr)
+        rows += import_module(name).rows()
+        print(f"  {rows[-1]}", file=sys.stderr)
+    machine = devices.cpu().label.rsplit(" (", 1)[0]
+    text = markdown(rows, machine, date.today().isoformat())
+    print(text)
+    if not sys.argv[1:]:
+        write(text)
+
+
+if __name__ == "__main__":
+    main()

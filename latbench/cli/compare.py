@@ -1,0 +1,82 @@
+"""``latbench compare``: true against accumulated latency."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from latbench.cli.options import SpaceRequest, one_target_options, seed_option, space_options
+from latbench.cli.output import emit, note, progress, table
+from latbench.cli.session import current
+from latbench.workflows.setting import Setting
+
+_SHOWN = 20
+
+
+@click.command()
+@space_options
+@click.option(
+    "--networks",
+    default=20,
+    show_default=True,
+    type=click.IntRange(min=2),
+    metavar="N",
+    help="Networks to have measured at least; what is missing is measured now.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="report.html",
+    help="Write a report.",
+)
+@one_target_options
+@seed_option
+def compare(
+    space: SpaceRequest, networks: int, out: Path | None, setting: Setting, seed: int
+) -> None:
+    """Compare true latencies with sums of block latencies."""
+    from latbench.reports import write_comparison
+    from latbench.workflows import compare as workflow
+    from latbench.workflows.measured import measured
+    from latbench.workflows.reporting import comparison
+
+    built = space.build()
+    with current().open_store() as store:
+        target = workflow.complete(store, built, setting, networks, seed, progress)
+        found = workflow.compare(measured(store, built, target))
+        facts = {row.id: row.facts for row in store.instances()}
+    for sentence in found.measured.notes():
+        note(sentence)
+    if out is not None:
+        write_comparison(out, comparison(found, facts))
+    document = {
+        "rows": found.rows(),
+        **found.scores,
+        "noise_mape": found.measured.noise_mape,
+        "target": target.to_dict(),
+    }
+
+    def render(console: Console) -> None:
+        rows = found.rows()
+        console.print(
+            table(
+                f"True and accumulated latency on {target.label}",
+                ["architecture", "true, ms", "accumulated, ms", "ratio"],
+                [list(row.values()) for row in rows[:_SHOWN]],
+            )
+        )
+        bias = found.scores["bias"] or 0.0
+        side = "above" if bias > 0 else "below"
+        console.print(
+            f"{len(rows)} networks: the sum of the blocks is {abs(bias):.2f} % {side} the measured "
+            f"latency on average (mean error {found.scores['mape']:.2f} %)."
+        )
+        noise = found.measured.noise_mape
+        if noise is not None:
+            console.print(f"The measurements themselves repeat to {noise:.2f} %.")
+        if out is not None:
+            console.print(f"Report: {out}", markup=False)
+
+    emit(document, render)

@@ -1,0 +1,231 @@
+"""Options that several commands share, each as a decorator."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from latbench.errors import UsageError
+from latbench.units import parse_ms
+from latbench.workflows.setting import Setting
+
+if TYPE_CHECKING:
+    from latbench.spaces import SearchSpace
+
+    ParamType = click.ParamType[Any]
+else:  # older clicks have no generic class of it
+    ParamType = click.ParamType
+
+Command = Callable[..., Any]
+
+DEFAULT_SPACE = "mobilenet"
+
+
+class Latency(ParamType):
+    """A duration with its unit, such as ``5ms``; the value is a float in ms."""
+
+    name = "latency"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the latency in ms."""
+        if isinstance(value, float):
+            return value
+        try:
+            return parse_ms(value)
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Budget(Latency):
+    """A duration with its unit, such as ``10min``; the value is a float in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the duration in seconds."""
+        if isinstance(value, float):
+            return value
+        return super().convert(value, param, ctx) / 1e3
+
+
+class KeyValue(ParamType):
+    """``KEY=VALUE``; the value is a pair. With ``as_json``, what is JSON is read as JSON."""
+
+    name = "key=value"
+
+    def __init__(self, as_json: bool = False) -> None:
+        """Keep whether values are read as JSON where they can be."""
+        self._as_json = as_json
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return (key, value)."""
+        if isinstance(value, tuple):
+            return value
+        key, equals, text = value.partition("=")
+        if not (key and equals):
+            self.fail(f"{value!r} is not KEY=VALUE", param, ctx)
+        return key, _json_or_text(text) if self._as_json else text
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+@dataclass(frozen=True)
+class SpaceRequest:
+    """A search space as asked for.
+
+    Attributes:
+        name: its registered name.
+        options: its options.
+        given: whether the user named a space or an option of one, or this is the default.
+    """
+
+    name: str = DEFAULT_SPACE
+    options: Mapping[str, Any] = field(default_factory=dict)
+    given: bool = False
+
+    def build(self) -> SearchSpace:
+        """Return the space.
+
+        Raises:
+            PluginError: no space has that name.
+            UsageError: the space has no such option, or cannot take that value.
+        """
+        import latbench
+
+        return latbench.space(self.name, **self.options)
+
+
+def target_options(command: Command) -> Command:
+    """Add the options of a target; the command gets ``settings``, one for each ``--runtime``."""
+
+    @functools.wraps(command)
+    def collected(
+        *args: Any,
+        device: str,
+        runtime: tuple[str, ...],
+        runtime_option: tuple[tuple[str, str], ...],
+        batch: int,
+        threads: int,
+        **others: Any,
+    ) -> Any:
+        settings = tuple(
+            Setting.parse(
+                name,
+                device=device,
+                runtime_options=_without_repeats("--runtime-option", runtime_option),
+                batch=batch,
+                threads=threads,
+            )
+            for name in dict.fromkeys(runtime or (None,))
+        )
+        return command(*args, settings=settings, **others)
+
+    return _with_options(
+        collected,
+        click.option(
+            "--device", default="cpu", show_default=True, metavar="NAME", help="Device profile."
+        ),
+        click.option(
+            "--runtime",
+            multiple=True,
+            metavar="NAME[:PRECISION]",
+            help="Runtime and precision; the device's first available one if left out.",
+        ),
+        click.option(
+            "--runtime-option",
+            multiple=True,
+            type=KeyValue(),
+            metavar="KEY=VALUE",
+            help="An option of the runtime; may be repeated.",
+        ),
+        click.option(
+            "--batch",
+            default=1,
+            show_default=True,
+            type=click.IntRange(min=1),
+            help="Images a run.",
+        ),
+        click.option(
+            "--threads",
+            default=1,
+            show_default=True,
+            type=click.IntRange(min=1),
+            help="Threads for one operator.",
+        ),
+    )
+
+
+def one_target_options(command: Command) -> Command:
+    """Add the options of a target to a command that takes one: it gets ``setting``."""
+
+    @functools.wraps(command)
+    def single(*args: Any, settings: tuple[Setting, ...], **others: Any) -> Any:
+        if len(settings) > 1:
+            names = ", ".join(str(setting.runtime) for setting in settings)
+            raise UsageError(f"this command takes one --runtime, not {names}; run it for each")
+        return command(*args, setting=settings[0], **others)
+
+    return target_options(single)
+
+
+def space_options(command: Command) -> Command:
+    """Add ``--space`` and ``--space-option``; the command gets ``space``, a SpaceRequest."""
+
+    @functools.wraps(command)
+    def collected(
+        *args: Any,
+        space: str | None,
+        space_option: tuple[tuple[str, Any], ...],
+        **others: Any,
+    ) -> Any:
+        options = _without_repeats("--space-option", space_option)
+        given = space is not None or bool(options)
+        return command(*args, space=SpaceRequest(space or DEFAULT_SPACE, options, given), **others)
+
+    return _with_options(
+        collected,
+        click.option("--space", metavar="NAME", help=f"Search space.  [default: {DEFAULT_SPACE}]"),
+        click.option(
+            "--space-option",
+            multiple=True,
+            type=KeyValue(as_json=True),
+            metavar="KEY=VALUE",
+            help="An option of the space, such as image_size=96; may be repeated.",
+        ),
+    )
+
+
+def seed_option(command: Command) -> Command:
+    """Add ``--seed``; the command gets ``seed``."""
+    return click.option(
+        "--seed",
+        default=0,
+        show_default=True,
+        type=click.IntRange(min=0),
+        help="Seed of everything random.",
+    )(command)
+
+
+def _without_repeats(option: str, pairs: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise UsageError(f"{option} gives {twice!r} more than once; give it once")
+    return result
+
+
+def _with_options(command: Command, *options: Callable[[Command], Command]) -> Command:
+    for option in reversed(options):
+        command = option(command)
+    return command

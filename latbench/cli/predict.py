@@ -1,0 +1,112 @@
+"""``latbench predict``: latencies of architectures from a saved predictor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from latbench.cli.options import seed_option
+from latbench.cli.output import emit, table
+from latbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from latbench.spaces import IntArray, SearchSpace
+
+_COVERAGE = 0.95
+
+
+@click.command()
+@click.option(
+    "--predictor",
+    "folder",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Folder of a saved predictor.",
+)
+@click.option(
+    "--arch",
+    "archs",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="F.json",
+    help="An architecture; may be repeated.",
+)
+@click.option(
+    "--table",
+    "table_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="F.csv",
+    help="Architectures in a CSV or Parquet file.",
+)
+@click.option("--arch-column", metavar="A", help="Its column of architectures.")
+@click.option(
+    "--sample", type=click.IntRange(min=1), metavar="N", help="Draw N architectures of the space."
+)
+@seed_option
+def predict(
+    folder: Path,
+    archs: tuple[Path, ...],
+    table_path: Path | None,
+    arch_column: str | None,
+    sample: int | None,
+    seed: int,
+) -> None:
+    """Predict latencies, with intervals."""
+    from latbench.predictor import Predictor
+    from latbench.workflows.predictors import space_of, target_of
+
+    if sum([bool(archs), table_path is not None, sample is not None]) != 1:
+        raise UsageError("give one of --arch F.json, --table F.csv --arch-column A, --sample N")
+    predictor = Predictor.load(folder)
+    space = space_of(predictor)
+    X = _architectures(space, archs, table_path, arch_column, sample, seed)
+    nominal = min(_COVERAGE, predictor.max_coverage)
+    latency = predictor.predict(X)
+    low, high = predictor.predict_interval(X, nominal)
+    rows = [
+        {
+            "arch": space.decode(x),
+            "latency_ms": float(latency[place]),
+            "low_ms": float(low[place]),
+            "high_ms": float(high[place]),
+            "coverage": float(share),
+        }
+        for place, (x, share) in enumerate(zip(X, predictor.coverage_of(X), strict=True))
+    ]
+    target = target_of(predictor)
+    document = {
+        "target": target.to_dict(),
+        "kind": predictor.kind,
+        "interval_nominal": 100 * nominal,
+        "rows": rows,
+    }
+    title = f"{predictor.kind} on {target.label}; ms, {100 * nominal:.0f} % intervals"
+    columns = ["architecture", "latency", "low", "high", "measured share"]
+    emit(
+        document,
+        lambda console: console.print(table(title, columns, [list(row.values()) for row in rows])),
+    )
+
+
+def _architectures(
+    space: SearchSpace,
+    archs: tuple[Path, ...],
+    table_path: Path | None,
+    arch_column: str | None,
+    sample: int | None,
+    seed: int,
+) -> IntArray:
+    from latbench.workflows.architectures import draw, read
+    from latbench.workflows.tables import read_table
+
+    if archs:
+        return read(space, archs)
+    if sample is not None:
+        return draw(space, sample, seed)
+    assert table_path is not None
+    if arch_column is None:
+        raise UsageError("--table needs --arch-column A")
+    return read_table(table_path, space, arch_column).X

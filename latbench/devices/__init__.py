@@ -1,0 +1,39 @@
+"""Device profiles, what this machine is, and which of the profiled devices are here.
+
+A *device* is a model of hardware, described by ``device_profiles/<name>.yaml``. An *instance* is
+one machine or card of it, known by its :class:`Fingerprint`.
+"""
+
+from latbench.devices.catalogue import (
+    DeviceProfile,
+    Figure,
+    Rate,
+    Source,
+    Statement,
+    profile,
+    profile_from_file,
+    profiles,
+)
+from latbench.devices.driver import CardFacts
+from latbench.devices.fingerprint import Fingerprint, board, cards, cpu
+from latbench.devices.host import HostFacts
+from latbench.devices.presence import present, require
+
+__all__ = [
+    "CardFacts",
+    "DeviceProfile",
+    "Figure",
+    "Fingerprint",
+    "HostFacts",
+    "Rate",
+    "Source",
+    "Statement",
+    "board",
+    "cards",
+    "cpu",
+    "present",
+    "profile",
+    "profile_from_file",
+    "profiles",
+    "require",
+]

@@ -1,0 +1,131 @@
+"""Expected latency under a distribution over architectures, where the latency is a sum.
+
+With independent choices the mean of ``fixed + sum_c t_c[x_c]`` is ``fixed + sum_c p_c . t_c``:
+exact, with a gradient in every probability (Wu et al., *FBNet*, 2019, eq. 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from latbench.errors import UsageError
+from latbench.registry import nearest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def check_probabilities(
+    probabilities: Mapping[str, Tensor], sizes: Mapping[str, int]
+) -> list[Tensor]:
+    """Return the probabilities in the order of ``sizes``.
+
+    Args:
+        probabilities: choice -> floating tensor (..., options), with the same leading shape for
+            every choice; each row sums to one.
+        sizes: choice -> number of options.
+
+    Raises:
+        UsageError: a choice is missing or unknown, a tensor has another shape or dtype, or its
+            rows are no distributions.
+    """
+    if set(probabilities) != set(sizes):
+        odd = sorted(set(probabilities) ^ set(sizes))[0]
+        if odd in sizes:
+            raise UsageError(f"no probabilities for the choice {odd!r}; give every choice some")
+        raise UsageError(f"{odd!r} is no choice here{nearest(odd, sizes)}")
+    ordered = [probabilities[name] for name in sizes]
+    leading = ordered[0].shape[:-1] if ordered else ()
+    for (name, size), given in zip(sizes.items(), ordered, strict=True):
+        if not given.is_floating_point():
+            raise UsageError(f"the probabilities of {name} are {given.dtype}; give floats")
+        if given.shape != (*leading, size):
+            raise UsageError(
+                f"the probabilities of {name} have the shape {tuple(given.shape)}; expected "
+                f"{(*leading, size)}: the leading axes of the first choice, and {size} options"
+            )
+        _check_rows(name, given)
+    return ordered
+
+
+def _check_rows(name: str, given: Tensor) -> None:
+    import torch
+
+    values = given.detach()
+    # Half precision cannot sum to one any closer than the root of its step.
+    slack = max(1e-4, torch.finfo(values.dtype).eps ** 0.5)
+    sums = values.double().sum(-1)
+    # Written so that a NaN fails too.
+    good = ((sums - 1).abs() <= slack) & (values >= -slack).all(-1)
+    if not bool(good.all()):
+        raise UsageError(
+            f"the probabilities of {name} are no distribution: the rows must be at least 0 and sum "
+            f"to one; got a row that sums to {float(sums[~good].flatten()[0]):g} with the least "
+            f"entry {float(values.min()):g}: give softmax(alpha), not alpha"
+        )
+
+
+@dataclass(frozen=True)
+class ChoiceSum:
+    """A latency that is a sum: a fixed part, and one addend for each choice.
+
+    Attributes:
+        fixed_ms: what every architecture costs.
+        options_ms: choice -> what each of its options adds (options,).
+    """
+
+    fixed_ms: float
+    options_ms: Mapping[str, FloatArray]
+
+    @classmethod
+    def from_table(
+        cls, options_ms: Mapping[str, Sequence[float] | FloatArray], fixed_ms: float = 0.0
+    ) -> ChoiceSum:
+        """Return the sum over a table that people give.
+
+        Raises:
+            UsageError: the table is empty, or a value is no latency of at least zero.
+        """
+        if not options_ms:
+            raise UsageError("the table is empty; give each choice a list of ms, one an option")
+        tables = {name: np.array(row) for name, row in options_ms.items()}
+        for name, row in {**tables, "the fixed part": np.array([fixed_ms])}.items():
+            if row.ndim != 1 or not row.size or row.dtype.kind not in "iuf":
+                raise UsageError(f"{name} needs a flat list of ms, one an option; got {row!r}")
+            wrong = ~(np.isfinite(row) & (row >= 0))
+            if wrong.any():
+                raise UsageError(
+                    f"option {int(np.argmax(wrong))} of {name} costs {row[wrong][0]} ms; a latency "
+                    "is finite and at least zero: measure it again"
+                )
+        return cls(float(fixed_ms), {name: row.astype(float) for name, row in tables.items()})
+
+    @property
+    def lowest_ms(self) -> float:
+        """The latency of the fastest architecture."""
+        return self.fixed_ms + float(sum(row.min() for row in self.options_ms.values()))
+
+    def expected_ms(self, probabilities: Mapping[str, Tensor]) -> Tensor:
+        """Return the mean latency (...) in ms, with a gradient in the probabilities.
+
+        Args:
+            probabilities: choice -> tensor (..., options); see :func:`check_probabilities`.
+
+        Raises:
+            UsageError: the probabilities do not fit the choices.
+        """
+        import torch
+
+        sizes = {name: len(row) for name, row in self.options_ms.items()}
+        ordered = check_probabilities(probabilities, sizes)
+        total = ordered[0].new_full(ordered[0].shape[:-1], self.fixed_ms)
+        for given, row in zip(ordered, self.options_ms.values(), strict=True):
+            total = total + given @ torch.as_tensor(row, dtype=given.dtype, device=given.device)
+        return total

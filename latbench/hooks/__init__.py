@@ -1,0 +1,6 @@
+"""Predictions for searchers: a filter, and a latency with a gradient."""
+
+from latbench.hooks.expected import ExpectedLatency
+from latbench.hooks.filter import LatencyFilter
+
+__all__ = ["ExpectedLatency", "LatencyFilter"]

@@ -1,0 +1,258 @@
+"""The contract of a latency predictor: the base class checks, the plug-in computes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from latbench import conformal
+from latbench.errors import LatbenchError, NotFittedError, UnavailableError, UsageError
+from latbench.expectation import ChoiceSum
+from latbench.predictor_inputs import FloatArray, IntArray, Space, check_latencies
+from latbench.saving import Saveable
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from torch import Tensor
+
+
+class Predictor(Saveable, ABC):
+    """Latencies of the architectures of one space on one target, learned from measured networks.
+
+    A subclass stores its constructor's arguments under their names and nothing else, and computes
+    in :meth:`_fit`, :meth:`_predict`, :meth:`_coverage`, :meth:`_state` and :meth:`_restore`; the
+    arguments beside the space must be JSON values. Learned attributes end in ``_``.
+
+    Attributes:
+        space: whose architectures it takes.
+        scores_: signed relative errors ``(y - p) / p`` on networks held out, ascending, one a
+            different network.
+        floor_ms_: the least it predicts, a tenth of the fastest network it was fitted on: beyond
+            what they have seen, linear models fall below zero.
+    """
+
+    min_networks: ClassVar[int] = 3
+    """The fewest different architectures that :meth:`fit` takes; ``_fit`` may see one fewer."""
+    folds: ClassVar[int] = 10
+
+    scores_: FloatArray
+    floor_ms_: float
+
+    def __init__(self, space: Space) -> None:
+        """Store the space."""
+        self.space = space
+
+    @classmethod
+    def for_table(cls, space: Space, block_ms: Mapping[str, float] | None, **params: Any) -> Self:
+        """Return an unfitted predictor from what a store holds.
+
+        Args:
+            space: whose architectures it is to take.
+            block_ms: measured latency by block key, if there are any; kinds that do without
+                ignore it.
+            **params: hyperparameters of the constructor.
+
+        Raises:
+            UsageError: a hyperparameter is unknown.
+            MissingMeasurementsError: this kind needs block latencies and there are none.
+        """
+        cls._check_names(params)
+        return cls(space, **params)
+
+    # What a plug-in computes
+
+    @abstractmethod
+    def _fit(self, X: IntArray, y: FloatArray) -> None:
+        """Learn from canonical architectures (n, choices) and latencies (n,) in ms."""
+
+    @abstractmethod
+    def _predict(self, X: IntArray) -> FloatArray:
+        """Return finite latencies (n,) in ms; they may lie below the floor."""
+
+    @abstractmethod
+    def _coverage(self, X: IntArray) -> FloatArray:
+        """Return the share (n,) of each prediction that rests on measurements, 0 to 1."""
+
+    @abstractmethod
+    def _state(self) -> dict[str, npt.NDArray[Any]]:
+        """Return everything learned as arrays without objects; names have no leading ``_``."""
+
+    @abstractmethod
+    def _restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take up what :meth:`_state` returned."""
+
+    def _sum_over_choices(self) -> ChoiceSum | None:
+        """Return the prediction as a sum over choices, or None where it is none."""
+        return None
+
+    # Fitting
+
+    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike, seed: int = 0) -> Self:
+        """Learn from measured networks, and calibrate the intervals; forgets any earlier fit.
+
+        Args:
+            X: architectures (n, choices); a network may occur more than once.
+            y: their true latencies (n,) in ms.
+            seed: of the folds by which :mod:`latbench.conformal` calibrates.
+
+        Raises:
+            UsageError: an architecture of another space, a latency that is not finite and above
+                zero, other lengths, or too few different networks.
+        """
+        self._forget()
+        X = self.space.check(X)
+        y = check_latencies(y, len(X))
+        first, groups = conformal.different(X)
+        if len(first) < self.min_networks:
+            raise UsageError(
+                f"{self.kind} is fitted on at least {self.min_networks} different networks; got "
+                f"{len(first)}: measure more with `latbench profile --networks N`"
+            )
+        scores = self._held_out_errors(X, y, conformal.folds(groups, self.folds, seed))
+        self._learn(X, y)
+        # One score a network: repeats of one are no further evidence about a new one.
+        self.scores_ = np.sort(scores[first])
+        return self
+
+    def _held_out_errors(self, X: IntArray, y: FloatArray, fold: IntArray) -> FloatArray:
+        errors = np.empty(len(y))
+        for number in np.unique(fold):
+            held_out = fold == number
+            model = self.clone()
+            model._learn(X[~held_out], y[~held_out])
+            predicted = model._floored(X[held_out])
+            errors[held_out] = (y[held_out] - predicted) / predicted
+        return errors
+
+    def _learn(self, X: IntArray, y: FloatArray) -> None:
+        self._fit(X, y)
+        self.floor_ms_ = float(y.min()) / 10
+
+    # Predicting
+
+    def predict(self, X: npt.ArrayLike) -> FloatArray:
+        """Return the latencies (n,) of architectures (n, choices) in ms, at least the floor.
+
+        Raises:
+            NotFittedError: it was not fitted.
+            UsageError: ``X`` is of another space.
+        """
+        self._require_fit()
+        return self._floored(self.space.check(X))
+
+    def predict_interval(
+        self, X: npt.ArrayLike, coverage: float = 0.95
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return ``(low, high)``, each (n,) in ms, around the predictions for ``X``.
+
+        A new network's measured latency lies within with probability ``coverage``; see
+        :mod:`latbench.conformal` for what that rests on.
+
+        Raises:
+            UsageError: as :meth:`predict`, or too few networks for that coverage: the text says
+                how many it needs. No narrower interval is passed off for it.
+        """
+        predicted = self.predict(X)
+        reach = conformal.quantile(np.sort(np.abs(self.scores_)), coverage)
+        return np.maximum(predicted * (1 - reach), 0.0), predicted * (1 + reach)
+
+    def predict_upper(self, X: npt.ArrayLike, confidence: float) -> FloatArray:
+        """Return the one-sided bound (n,) in ms that a new network stays below with ``confidence``.
+
+        It uses the signed errors, so it may lie below the prediction of a predictor that errs on
+        the slow side.
+
+        Raises:
+            UsageError: as :meth:`predict_interval`.
+        """
+        predicted = self.predict(X)
+        return np.maximum(predicted * (1 + conformal.quantile(self.scores_, confidence)), 0.0)
+
+    @property
+    def max_coverage(self) -> float:
+        """The highest coverage an interval can have: n / (n + 1) for n different networks."""
+        self._require_fit()
+        return len(self.scores_) / (len(self.scores_) + 1)
+
+    def coverage_of(self, X: npt.ArrayLike) -> FloatArray:
+        """Return the share (n,) of each prediction that rests on measurements, 0 to 1.
+
+        Raises:
+            NotFittedError: it was not fitted.
+            UsageError: ``X`` is of another space.
+        """
+        self._require_fit()
+        return self._coverage(self.space.check(X))
+
+    def _floored(self, X: IntArray) -> FloatArray:
+        predicted = self._predict(X)
+        wrong = ~np.isfinite(predicted)
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise LatbenchError(
+                f"{self.kind} predicts {predicted[row]} ms for {self.space.decode(X[row])!r}; "
+                "this is a defect of the predictor: report it with the data it was fitted on"
+            )
+        return np.maximum(predicted, self.floor_ms_)
+
+    def _require_fit(self) -> None:
+        # The scores come last in a fit, so one that failed half-way does not count.
+        if "scores_" not in self.__dict__:
+            raise NotFittedError(f"this {self.kind} was not fitted; call fit(X, y), or load one")
+
+    # Expectation
+
+    def expected_ms_refusal(self) -> str | None:
+        """Return why :meth:`expected_ms` would not be exact, or None where it is."""
+        found = self._sum_or_reason()
+        return found if isinstance(found, str) else None
+
+    def expected_ms(self, probabilities: Mapping[str, Tensor]) -> Tensor:
+        """Return the exact mean prediction (...) in ms under independent choices, with gradient.
+
+        Args:
+            probabilities: choice -> tensor (..., options) whose rows sum to one.
+
+        Raises:
+            UnavailableError: the prediction is no sum over choices.
+            UsageError: the probabilities do not fit the space.
+        """
+        found = self._sum_or_reason()
+        if isinstance(found, str):
+            raise UnavailableError(
+                f"no exact expectation: {found}; latbench.hooks.ExpectedLatency enumerates a "
+                "small space"
+            )
+        return found.expected_ms(probabilities)
+
+    def _sum_or_reason(self) -> ChoiceSum | str:
+        self._require_fit()
+        name = self.space.spec["name"]
+        if any(choice.active is not None for choice in self.space.choices):
+            return f"some choices of {name} matter only beside options of others"
+        found = self._sum_over_choices()
+        if found is None:
+            return f"what {self.kind} predicts for {name} is no sum over choices"
+        if found.lowest_ms < self.floor_ms_:
+            return (
+                f"{self.kind} computes {found.lowest_ms:.3g} ms for the fastest architecture of "
+                f"{name} and predicts its floor, {self.floor_ms_:.3g} ms, which is no sum over "
+                "choices (fitted on networks that fast, it would be one)"
+            )
+        return found
+
+    # What files hold
+
+    def _learned(self) -> dict[str, npt.NDArray[Any]]:
+        self._require_fit()
+        return {**self._state(), "_scores": self.scores_, "_floor_ms": np.array(self.floor_ms_)}
+
+    def _relearn(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        self._restore(arrays)
+        self.floor_ms_ = float(arrays["_floor_ms"])
+        self.scores_ = arrays["_scores"]

@@ -1,0 +1,1 @@
+"""From a plan through workers to measurements in the store."""

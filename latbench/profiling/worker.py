@@ -1,0 +1,164 @@
+"""A worker process: compiles a group of subjects, times them in turns, reports as it goes.
+
+Started by :mod:`latbench.profiling.process`; whatever happens here, the sweep survives it.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latbench.errors import LatbenchError
+from latbench.profiling.channel import Channel, Message, pack_times
+from latbench.registry import RUNTIMES, load
+from latbench.runtimes import Session
+from latbench.spaces.workload import TensorSpec, Workload
+from latbench.target import Target
+from latbench.timing import Outcome, Protocol, Round, WarmUp, interleave
+
+_SENTINEL_WARM_UP = 30
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A compiled subject as the timing sees it."""
+
+    name: str
+    session: Session
+
+    def run_once(self) -> None:
+        """Run the session once."""
+        self.session.run_once()
+
+
+def serve(channel: Channel) -> None:
+    """Do the one task that comes over ``channel``, then say so and return."""
+    task = channel.receive()
+    if task is None:
+        return
+    target = Target.from_dict(task["target"])
+    protocol = Protocol.from_dict(task["protocol"])
+    runtime = load(RUNTIMES, target.runtime)()
+
+    def compiled(message: Message) -> Session | None:
+        channel.send({"type": "compiling", "job": message["job"]})
+        start = time.perf_counter()
+        try:
+            session: Session = runtime.compile(_workload(message), target)
+            session.run_once()
+        # An engine can refuse a workload with any exception; that is this subject's result.
+        except Exception as failure:  # noqa: BLE001
+            channel.send({"type": "failed", "job": message["job"], "reason": _reason(failure)})
+            return None
+        channel.send(
+            {
+                "type": "compiled",
+                "job": message["job"],
+                "compile_ms": (time.perf_counter() - start) * 1e3,
+                "precision_run": session.precision_run,
+            }
+        )
+        return session
+
+    subjects = []
+    for message in task["subjects"]:
+        session = compiled(message)
+        if session is not None:
+            subjects.append(Timed(message["job"], session))
+    sentinel = _sentinel(runtime, task["sentinel"], target)
+    interleave(
+        subjects,
+        protocol,
+        process=task["process"],
+        on_warm=lambda job, warm: channel.send(_warm(job, warm)),
+        on_round=lambda job, one: channel.send(_round(job, one)),
+        on_done=lambda job, outcome: channel.send(_done(job, outcome)),
+        on_failed=lambda job, text: channel.send({"type": "failed", "job": job, "reason": text}),
+        rounds_before={job: _before(medians) for job, medians in task["before"].items()},
+        sentinel=sentinel,
+        budget_s=task["budget_s"],
+    )
+    channel.send({"type": "end"})
+
+
+def _sentinel(runtime: Any, message: Message, target: Target) -> Callable[[], None]:
+    session: Session = runtime.compile(_workload(message), target)
+    for _ in range(_SENTINEL_WARM_UP):
+        session.run_once()
+    return session.run_once
+
+
+def _workload(message: Message) -> Workload:
+    inputs = tuple(
+        TensorSpec(name, tuple(shape), dtype) for name, shape, dtype in message["inputs"]
+    )
+    return Workload(
+        id=message["workload"],
+        name=message["name"],
+        inputs=inputs,
+        model=Path(message["model"]).read_bytes(),
+        recipe=message["recipe"],
+        nodes=message["nodes"],
+    )
+
+
+def _before(medians: dict[str, list[float]]) -> list[Round]:
+    """Return earlier rounds as far as the stop rule looks at them: their medians."""
+    return [
+        Round(process, number, 0.0, 1, np.array([round(median_ms * 1e6)], dtype=np.int64))
+        for process, values in medians.items()
+        for number, median_ms in enumerate(values)
+    ]
+
+
+def _warm(job: str, warm: WarmUp) -> Message:
+    return {
+        "type": "warm",
+        "job": job,
+        "steady": warm.state == "steady",
+        "first_run_ms": warm.first_run_ms,
+        "warmup_ms": warm.spent_ms,
+    }
+
+
+def _round(job: str, one: Round) -> Message:
+    return {
+        "type": "round",
+        "job": job,
+        "number": one.number,
+        "started": one.started,
+        "inner": one.inner,
+        "times": pack_times(one.times_ns),
+        "taints": list(one.taints),
+        "sentinel_ms": one.sentinel_ms,
+    }
+
+
+def _done(job: str, outcome: Outcome) -> Message:
+    return {"type": "done", "job": job, "outcome": outcome}
+
+
+def _reason(failure: Exception) -> str:
+    text = " ".join(str(failure).split())
+    return text if isinstance(failure, LatbenchError) else f"{type(failure).__name__}: {text}"
+
+
+def main() -> None:
+    """Serve the socket whose file descriptor is the only argument."""
+    channel = Channel(socket.socket(fileno=int(sys.argv[1])))
+    try:
+        serve(channel)
+    except BrokenPipeError:
+        # Whoever asked is gone: there is nobody left to measure for.
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

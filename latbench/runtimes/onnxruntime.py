@@ -1,0 +1,113 @@
+"""ONNX Runtime on the processor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import Any, ClassVar
+
+from latbench.errors import MeasurementError, UsageError
+from latbench.runtimes.runtime import Array, Runtime, Session, random_inputs
+from latbench.spaces.workload import Workload
+from latbench.target import Target
+
+_LEVELS = {
+    "disabled": "ORT_DISABLE_ALL",
+    "basic": "ORT_ENABLE_BASIC",
+    "extended": "ORT_ENABLE_EXTENDED",
+    "all": "ORT_ENABLE_ALL",
+}
+
+
+class OnnxRuntime(Runtime):
+    """ONNX Runtime's CPU execution provider."""
+
+    name: ClassVar[str] = "onnxruntime"
+    options: ClassVar[Mapping[str, str]] = {
+        "optimisation": "graph optimisation level: disabled, basic, extended or all (default)"
+    }
+
+    def available(self) -> str | None:
+        """See :class:`Runtime`."""
+        if find_spec("onnxruntime") is None:
+            return "the package onnxruntime is not installed; run: pip install onnxruntime"
+        return None
+
+    def version(self) -> str:
+        """See :class:`Runtime`."""
+        try:
+            return version("onnxruntime")
+        except PackageNotFoundError:  # a GPU build is installed under another name
+            import onnxruntime
+
+            return str(onnxruntime.__version__)
+
+    def check(self, target: Target) -> None:
+        """See :class:`Runtime`."""
+        super().check(target)
+        level = dict(target.options).get("optimisation", "all")
+        if level not in _LEVELS:
+            raise UsageError(f"optimisation={level!r} is unknown; use one of {', '.join(_LEVELS)}")
+
+    def _compile(self, workload: Workload, target: Target) -> Session:
+        import onnxruntime
+
+        settings = onnxruntime.SessionOptions()
+        settings.graph_optimization_level = getattr(
+            onnxruntime.GraphOptimizationLevel,
+            _LEVELS[dict(target.options).get("optimisation", "all")],
+        )
+        settings.intra_op_num_threads = target.threads
+        settings.inter_op_num_threads = 1
+        settings.log_severity_level = 4  # refusals come as exceptions; nothing else is of use
+        # Idle subjects of a group must not burn the core that another one is timed on.
+        settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        return OnnxRuntimeSession(workload, settings)
+
+
+class OnnxRuntimeSession(Session):
+    """A compiled graph, its inputs and outputs bound to memory once."""
+
+    def __init__(self, workload: Workload, settings: Any) -> None:
+        """Compile ``workload`` with the session options ``settings``."""
+        import onnxruntime
+        from onnx import load_model_from_string
+
+        from latbench.spaces.weights import seeded
+
+        try:
+            weights = seeded(load_model_from_string(workload.model))
+            values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
+            inputs = random_inputs(workload.inputs)
+            # The session reads these in place, so they must outlive it.
+            self._kept = (weights, values, inputs)
+            if weights:
+                settings.add_external_initializers(list(weights), values)
+            self._session = onnxruntime.InferenceSession(
+                workload.model, settings, providers=["CPUExecutionProvider"]
+            )
+            self._outputs = [output.name for output in self._session.get_outputs()]
+            self._binding = self._session.io_binding()
+            for name, array in inputs.items():
+                self._binding.bind_cpu_input(name, array)
+            for name in self._outputs:
+                self._binding.bind_output(name)
+        # ONNX Runtime raises a class of its own for each status, without a common base.
+        except Exception as failure:
+            raise MeasurementError(f"onnxruntime refused it: {_reason(failure)}") from failure
+
+    def run_once(self) -> None:
+        """See :class:`Session`."""
+        self._session.run_with_iobinding(self._binding)
+
+    def outputs(self, inputs: Mapping[str, Array]) -> list[Array]:
+        """See :class:`Session`."""
+        try:
+            return list(self._session.run(self._outputs, dict(inputs)))
+        except Exception as failure:
+            raise MeasurementError(f"onnxruntime cannot run it: {_reason(failure)}") from failure
+
+
+def _reason(failure: Exception) -> str:
+    return (str(failure).strip() or type(failure).__name__).splitlines()[0]

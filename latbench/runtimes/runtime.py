@@ -1,0 +1,147 @@
+"""The contract of a runtime: what compiles a workload for a target and runs it."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from latbench.errors import UnavailableError, UsageError
+from latbench.registry import nearest
+from latbench.spaces.workload import TensorSpec, Workload
+from latbench.target import Target
+
+Array = npt.NDArray[np.generic]
+
+
+class Session(ABC):
+    """A compiled workload with its inputs in place.
+
+    Attributes:
+        precision_run: the precision that the compiled graph really computes in.
+        clock: returns nanoseconds; the host's clock, unless the device's own events are read.
+    """
+
+    precision_run: str = "fp32"
+    clock: Callable[[], int] = staticmethod(time.perf_counter_ns)
+
+    @abstractmethod
+    def run_once(self) -> None:
+        """Run the workload once on the inputs in place and wait until it is done."""
+
+    @abstractmethod
+    def outputs(self, inputs: Mapping[str, Array]) -> list[Array]:
+        """Run the workload on ``inputs`` by name and return its outputs in order."""
+
+    def close(self) -> None:  # noqa: B027 - most sessions hold nothing that needs closing
+        """Free what the session holds."""
+
+
+class Runtime(ABC):
+    """Compiles workloads for one kind of engine.
+
+    The base class checks, the runtime computes: a subclass implements :meth:`available`,
+    :meth:`version` and :meth:`_compile`.
+
+    Attributes:
+        name: registered name.
+        precisions: those it takes.
+        options: names of the runtime options it takes, with what each does.
+    """
+
+    name: ClassVar[str]
+    precisions: ClassVar[tuple[str, ...]] = ("fp32",)
+    options: ClassVar[Mapping[str, str]] = {}
+
+    @abstractmethod
+    def available(self) -> str | None:
+        """Return None if it works here, else what is missing and how to get it."""
+
+    @abstractmethod
+    def version(self) -> str:
+        """Return the exact version of the engine."""
+
+    @abstractmethod
+    def _compile(self, workload: Workload, target: Target) -> Session:
+        """Compile ``workload``, whose target has been checked."""
+
+    def target(
+        self,
+        device: str,
+        precision: str = "fp32",
+        batch: int = 1,
+        threads: int = 1,
+        options: Mapping[str, str] | None = None,
+    ) -> Target:
+        """Return the target of this runtime, as installed here, with these settings.
+
+        Raises:
+            UnavailableError: the runtime is not here.
+            UsageError: a precision or an option that it does not have.
+        """
+        reason = self.available()
+        if reason is not None:
+            raise UnavailableError(f"the runtime {self.name} is not available: {reason}")
+        target = Target(
+            device=device,
+            runtime=self.name,
+            runtime_version=self.version(),
+            precision=precision,
+            batch=batch,
+            threads=threads,
+            options=tuple(sorted((options or {}).items())),
+        )
+        self.check(target)
+        return target
+
+    def check(self, target: Target) -> None:
+        """Refuse a target that this runtime cannot serve.
+
+        Raises:
+            UsageError: another runtime, an unknown precision or option, no whole batch or threads.
+        """
+        if target.runtime != self.name:
+            raise UsageError(f"the target is for {target.runtime}, this runtime is {self.name}")
+        if target.precision not in self.precisions:
+            raise UsageError(
+                f"{self.name} has no precision {target.precision!r}; known: "
+                f"{', '.join(self.precisions)}{nearest(target.precision, self.precisions)}"
+            )
+        for name, _ in target.options:
+            if name not in self.options:
+                known = ", ".join(self.options) or "none"
+                raise UsageError(
+                    f"{self.name} has no option {name!r}; known: {known}"
+                    f"{nearest(name, self.options)}"
+                )
+        if target.batch < 1 or target.threads < 1:
+            raise UsageError(
+                f"batch and threads must be at least 1, got {target.batch} and {target.threads}"
+            )
+
+    def compile(self, workload: Workload, target: Target) -> Session:
+        """Return ``workload`` compiled for ``target``, its inputs in place.
+
+        Raises:
+            UsageError: the target is not one of this runtime.
+            MeasurementError: the engine refused the workload; the text is its reason.
+        """
+        self.check(target)
+        return self._compile(workload, target)
+
+
+def random_inputs(specs: tuple[TensorSpec, ...]) -> dict[str, Array]:
+    """Return inputs of ordinary values, the same for equal specs: normal floats, zero integers."""
+    rng = np.random.default_rng(7)
+    inputs: dict[str, Array] = {}
+    for spec in specs:
+        dtype = np.dtype(spec.dtype)
+        if dtype.kind in "biu":
+            inputs[spec.name] = np.zeros(spec.shape, dtype)
+        else:
+            inputs[spec.name] = rng.standard_normal(spec.shape).astype(dtype)
+    return inputs

@@ -1,0 +1,102 @@
+"""PyTorch, eager, on the processor: the network as it would run in the user's own script."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from latbench.errors import MeasurementError
+from latbench.registry import SPACES, load
+from latbench.runtimes.runtime import Array, Runtime, Session, random_inputs
+from latbench.spaces.workload import Workload
+from latbench.target import Target
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class TorchRuntime(Runtime):
+    """Eager PyTorch in inference mode."""
+
+    name: ClassVar[str] = "torch"
+
+    def available(self) -> str | None:
+        """See :class:`Runtime`."""
+        if find_spec("torch") is None:
+            return "the package torch is not installed; run: pip install torch"
+        return None
+
+    def version(self) -> str:
+        """See :class:`Runtime`."""
+        return version("torch")
+
+    def _compile(self, workload: Workload, target: Target) -> Session:
+        return TorchSession(workload, target.threads)
+
+
+class TorchSession(Session):
+    """A module in evaluation mode with its inputs as tensors."""
+
+    def __init__(self, workload: Workload, threads: int) -> None:
+        """Build the module of ``workload`` and run it with ``threads`` threads."""
+        import torch
+
+        torch.set_num_threads(threads)
+        self._module = module_of(workload).eval()
+        self._names = [spec.name for spec in workload.inputs]
+        inputs = random_inputs(workload.inputs)
+        self._inputs = [torch.from_numpy(inputs[name]) for name in self._names]
+        self._inference = torch.inference_mode
+
+    def run_once(self) -> None:
+        """See :class:`Session`."""
+        with self._inference():
+            self._module(*self._inputs)
+
+    def outputs(self, inputs: Mapping[str, Array]) -> list[Array]:
+        """See :class:`Session`."""
+        import torch
+
+        with self._inference():
+            tensors = [torch.from_numpy(np.asarray(inputs[name])) for name in self._names]
+            return [self._module(*tensors).numpy()]
+
+
+def module_of(workload: Workload) -> nn.Module:
+    """Return the torch module that ``workload`` describes; equal workloads get equal weights.
+
+    Raises:
+        MeasurementError: the workload is an ONNX file, for which there is no torch module.
+    """
+    from torch import nn
+
+    from latbench.spaces.network import drawn_from
+
+    with drawn_from(0):
+        module = _built(workload)
+        # torch's own initialisation lets values shrink with depth, in the end to subnormal
+        # numbers, which run at another speed.
+        for weight in module.parameters():
+            if weight.dim() > 1:
+                nn.init.kaiming_normal_(weight, nonlinearity="relu")
+    return module
+
+
+def _built(workload: Workload) -> nn.Module:
+    recipe = workload.recipe
+    if recipe["kind"] == "file":
+        raise MeasurementError(
+            f"{workload.name} exists as ONNX only, and torch runs modules; time it with "
+            "another runtime, such as onnxruntime"
+        )
+    space = load(SPACES, recipe["space"]["name"])(**recipe["space"]["options"])
+    if recipe["kind"] == "network":
+        module: nn.Module = space.network(np.array(recipe["arch"]))
+        return module
+    operations = {block.key: block.operation for block in space.blocks}
+    built: nn.Module = operations[recipe["block"]].module()
+    return built

@@ -1,0 +1,27 @@
+"""Search spaces: choices, blocks, architectures, and the networks they describe."""
+
+from latbench.spaces.blocks import Block
+from latbench.spaces.graph import INPUT, Candidate, IntArray, Node, StaticGraph, Step
+from latbench.spaces.operation import Identity, Operation, Shape, Sum, Zero
+from latbench.spaces.space import Choice, FloatArray, SearchSpace
+from latbench.spaces.workload import TensorSpec, Workload
+
+__all__ = [
+    "INPUT",
+    "Block",
+    "Candidate",
+    "Choice",
+    "FloatArray",
+    "Identity",
+    "IntArray",
+    "Node",
+    "Operation",
+    "SearchSpace",
+    "Shape",
+    "StaticGraph",
+    "Step",
+    "Sum",
+    "TensorSpec",
+    "Workload",
+    "Zero",
+]

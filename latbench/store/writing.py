@@ -1,0 +1,194 @@
+"""What a store takes in. Every call is one transaction; what is there already stays."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from latbench.store import schema
+from latbench.store.failures import store_error
+
+if TYPE_CHECKING:
+    from sqlalchemy import Table
+    from sqlalchemy.engine import Connection
+
+    from latbench.store.connection import Connections
+    from latbench.store.rows import (
+        InstanceRow,
+        JobRow,
+        MeasurementRow,
+        ProcessRow,
+        RoundRow,
+        SubjectRow,
+        WorkloadRow,
+    )
+    from latbench.target import Target
+
+
+class Writer:
+    """The writing half of a store. All of it may be called twice, and by many processes at once.
+
+    Errors are :class:`~latbench.errors.StoreError`: locked, read-only, full, unreachable, or a
+    row that refers to one that is not there.
+    """
+
+    _connections: Connections
+
+    def add_instance(self, row: InstanceRow) -> None:
+        """Add a machine or card; the facts of a known one stay as they are."""
+        self._add(
+            schema.instances, [{"id": row.id, "device": row.device, "facts": dict(row.facts)}]
+        )
+
+    def add_target(self, target: Target) -> str:
+        """Add a target and return its key."""
+        row = {
+            "key": target.key,
+            "target": target.to_dict(),
+            "device": target.device,
+            "runtime": target.runtime,
+            "runtime_version": target.runtime_version,
+            "precision": target.precision,
+            "batch": target.batch,
+            "threads": target.threads,
+        }
+        self._add(schema.targets, [row])
+        return target.key
+
+    def add_workload(self, row: WorkloadRow) -> None:
+        """Add one workload."""
+        self.add_workloads([row])
+
+    def add_workloads(self, rows: Iterable[WorkloadRow]) -> None:
+        """Add workloads; of a known one the first name stays."""
+        self._add(schema.workloads, [vars(row) for row in rows])
+
+    def add_subjects(self, rows: Iterable[SubjectRow]) -> None:
+        """Say what workloads stand for.
+
+        A subject whose workload has changed, because a later latbench builds it otherwise, stands
+        for the new one from now on; the measurements of the old one are kept.
+        """
+        values = [
+            {
+                "id": row.id,
+                "space": row.space,
+                "kind": row.kind,
+                "key": row.key,
+                "batch": row.batch,
+                "workload_id": row.workload,
+                "arch_hash": row.arch_hash,
+            }
+            for row in rows
+        ]
+        self._add(schema.subjects, values, renew=("workload_id", "arch_hash"))
+
+    def add_job(self, row: JobRow) -> str:
+        """Add one job and return its id."""
+        return self.add_jobs([row])[0]
+
+    def add_jobs(self, rows: Iterable[JobRow]) -> list[str]:
+        """Add jobs and return their ids, in the order of ``rows``."""
+        values = [
+            {
+                "id": row.id,
+                "target_key": row.target,
+                "instance_id": row.instance,
+                "workload_id": row.workload,
+                "protocol": row.protocol,
+                "campaign": row.campaign,
+                "created": row.created,
+            }
+            for row in rows
+        ]
+        self._add(schema.jobs, values)
+        return [str(value["id"]) for value in values]
+
+    def add_process(self, row: ProcessRow) -> None:
+        """Add what one worker process tells about a job."""
+        self._add(schema.processes, [{**vars(row), "provenance": dict(row.provenance)}])
+
+    def add_round(self, row: RoundRow) -> None:
+        """Add one round; when this returns it is on the disk."""
+        self.add_rounds([row])
+
+    def add_rounds(self, rows: Iterable[RoundRow]) -> None:
+        """Add rounds, all or none; when this returns they are on the disk."""
+        values = [
+            {
+                "job_id": row.job_id,
+                "process": row.process,
+                "number": row.number,
+                "started": row.started,
+                "inner": row.inner,
+                "times": zlib.compress(row.times_ns.astype("<i8", casting="safe").tobytes()),
+                "median_ms": row.median_ms,
+                "taints": list(row.taints),
+                "sentinel_ms": row.sentinel_ms,
+            }
+            for row in rows
+        ]
+        self._add(schema.rounds, values)
+
+    def add_measurement(self, row: MeasurementRow) -> bool:
+        """Append the result of a job; return whether it was taken.
+
+        A job has one result. Only after failures another attempt is appended; once there is a
+        result that is not a failure, a second one, such as another process's, is left out.
+        """
+        measurements = schema.measurements
+        with self._connections.write() as connection:
+            # SQLite has one writer anyway; PostgreSQL lets a second one wait here.
+            job = connection.scalar(
+                select(schema.jobs.c.id).where(schema.jobs.c.id == row.job_id).with_for_update()
+            )
+            if job is None:
+                raise store_error(
+                    self._connections.location.shown,
+                    f"holds no job {row.job_id}",
+                    "add the job before its measurement",
+                )
+            mine = measurements.c.job_id == row.job_id
+            succeeded = connection.scalar(
+                select(func.count()).where(mine, measurements.c.status != "failed")
+            )
+            if succeeded:
+                return False
+            attempts = connection.scalar(select(func.count()).select_from(measurements).where(mine))
+            values = {**vars(row), "provenance": dict(row.provenance)}
+            values["attempt"] = 1 + int(attempts or 0)
+            connection.execute(measurements.insert().values(values))
+        return True
+
+    def _add(
+        self, table: Table, values: Sequence[Mapping[str, Any]], renew: Sequence[str] = ()
+    ) -> None:
+        if not values:
+            return
+        key = [column.name for column in table.primary_key]
+        # In one order for everybody: two PostgreSQL writers would otherwise block each other.
+        ordered = sorted(values, key=lambda value: [value[name] for name in key])
+        with self._connections.write() as connection:
+            _insert(connection, table, ordered, key, renew)
+
+
+def _insert(
+    connection: Connection,
+    table: Table,
+    values: Sequence[Mapping[str, Any]],
+    key: Sequence[str],
+    renew: Sequence[str],
+) -> None:
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table)
+    if renew:
+        statement = statement.on_conflict_do_update(
+            index_elements=key, set_={name: statement.excluded[name] for name in renew}
+        )
+    else:
+        statement = statement.on_conflict_do_nothing(index_elements=key)
+    connection.execute(statement, list(values))

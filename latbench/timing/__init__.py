@@ -1,0 +1,31 @@
+"""Timing: warm-up, rounds, statistics, drift and taint. Pure: it knows no runtime and no store."""
+
+from latbench.timing.clock import Clock, HostClock
+from latbench.timing.counter_files import CounterFiles
+from latbench.timing.drift import Noise, drift_of, noise
+from latbench.timing.estimate import Estimate, Status
+from latbench.timing.interleaving import Subject, interleave
+from latbench.timing.protocol import Protocol
+from latbench.timing.rounds import Round
+from latbench.timing.steady import WarmUp
+from latbench.timing.stopping import Outcome
+from latbench.timing.taint import Counters, causes
+
+__all__ = [
+    "Clock",
+    "CounterFiles",
+    "Counters",
+    "Estimate",
+    "HostClock",
+    "Noise",
+    "Outcome",
+    "Protocol",
+    "Round",
+    "Status",
+    "Subject",
+    "WarmUp",
+    "causes",
+    "drift_of",
+    "interleave",
+    "noise",
+]

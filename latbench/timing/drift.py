@@ -1,0 +1,74 @@
+"""Drift and noise: how far the same subject measures differently at another time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from latbench.errors import UsageError
+from latbench.timing.protocol import Protocol
+
+# Makes the median absolute deviation estimate the standard deviation of a normal variable.
+_MAD_TO_SD = 1.4826
+
+
+def drift_of(history_ms: Sequence[float], protocol: Protocol) -> float:
+    """Return s_drift, the relative standard deviation between repeats of one subject.
+
+    It is ``1.4826 * MAD(ln T)`` over the history of one subject on one device instance, or the
+    protocol's floor while the history is too short to tell.
+    """
+    if len(history_ms) < protocol.drift_repeats:
+        return protocol.drift_floor
+    logs = np.log(np.asarray(history_ms, dtype=np.float64))
+    return _MAD_TO_SD * float(np.median(np.abs(logs - np.median(logs))))
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How well a second measurement of the same subjects agrees with the first, in percent.
+
+    Attributes:
+        difference: mean of ``|a - b| / ((a + b) / 2)``: the error of one measurement taken as
+            the prediction of the other, in which both err.
+        single: ``difference / sqrt(2)``: the MAPE of a perfect predictor against one
+            measurement, in which only that measurement errs. This is ``noise_mape``.
+        shift: the common part, ``median(b / a) - 1``, signed: a predictor fitted and tested on
+            one sweep does not see it, one that is used in another sweep does.
+    """
+
+    difference: float
+    single: float
+    shift: float
+
+
+def noise(first_ms: Sequence[float], second_ms: Sequence[float]) -> Noise:
+    """Return the noise between two independent measurements of the same subjects.
+
+    A measurement is ``T * (1 + e)``. A predictor that knows every T still scores a MAPE of
+    ``E|e|``, while two measurements differ by ``E|e1 - e2|``, which is ``sqrt(2) * E|e|`` for
+    normal errors of equal size. Hence the division: without it a predictor could seem to beat the
+    noise it is tested against.
+
+    Args:
+        first_ms, second_ms: latencies of the same subjects in the same order.
+
+    Raises:
+        UsageError: the lengths differ, there is no subject, or a latency is not above zero.
+    """
+    a, b = (np.asarray(values, dtype=np.float64) for values in (first_ms, second_ms))
+    if a.shape != b.shape or a.size == 0:
+        raise UsageError(
+            f"noise needs two measurements of the same subjects, not {a.size} and {b.size}; "
+            "keep the subjects that both hold"
+        )
+    if not (np.all(a > 0) and np.all(b > 0) and np.all(np.isfinite(a + b))):
+        raise UsageError(
+            "noise needs latencies above zero; leave out the subjects whose measurement failed"
+        )
+    difference = 100 * float(np.mean(np.abs(a - b) / ((a + b) / 2)))
+    shift = 100 * (float(np.median(b / a)) - 1)
+    return Noise(difference, difference / math.sqrt(2), shift)

@@ -1,0 +1,62 @@
+"""The stop rule: when one process has timed one subject enough."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from latbench.timing.bootstrap import half_width
+from latbench.timing.protocol import Protocol
+from latbench.timing.rounds import Round, medians_by_process
+
+Outcome = Literal["converged", "rounds", "budget"]
+
+# A check decides nothing but whether to go on, so it may be rougher than the estimate.
+_CHECK_SHARE = 4
+
+
+class StopRule:
+    """Follows the rounds of one subject in one process, together with those of earlier processes.
+
+    The process has done its part once it gave its share of clean rounds and the half-width is
+    small enough at two consecutive checks, or once it gave the most it may. A tainted round is
+    made up for by another, up to twice that most.
+    """
+
+    def __init__(self, protocol: Protocol, before: Iterable[Round] = ()) -> None:
+        """Begin with the rounds that other processes took ``before``."""
+        clean = (one for one in before if not one.taints)
+        self._protocol = protocol
+        self._before = list(medians_by_process(clean).values())
+        self._own: list[float] = []
+        self._rounds = 0
+        self._agreeing = 0
+
+    def add(self, one: Round) -> None:
+        """Take in one round of this process."""
+        self._rounds += 1
+        if one.taints:
+            return
+        self._own.append(one.median_ms)
+        # The check before the last round of the share is the first of the two that must agree.
+        if len(self._own) >= self._protocol.rounds_least - 1:
+            narrow = self._half_width() <= self._protocol.half_width
+            self._agreeing = self._agreeing + 1 if narrow else 0
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """``converged`` or ``rounds`` once the subject may leave, else ``None``."""
+        if self._agreeing >= 2 and len(self._own) >= self._protocol.rounds_least:
+            return "converged"
+        most = self._protocol.rounds_most
+        if len(self._own) >= most or self._rounds >= 2 * most:
+            return "rounds"
+        return None
+
+    def _half_width(self) -> float:
+        return half_width(
+            [*self._before, self._own],
+            max(1, self._protocol.bootstrap // _CHECK_SHARE),
+            self._protocol.confidence,
+            self._protocol.seed,
+        )

@@ -1,0 +1,84 @@
+"""How weights are trained: one frozen value for supernets and single networks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from latbench.errors import UsageError
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Stochastic gradient descent with Nesterov momentum, its rate falling as a half cosine.
+
+    Attributes:
+        epochs: passes over the training split; the unfilled last batch of a pass is left out.
+        steps: number of steps, instead of ``epochs``.
+        batch: images a step.
+        lr: learning rate of the first step; it falls to zero.
+        momentum: Nesterov momentum.
+        weight_decay: decay of weight matrices and kernels; biases and batch norm have none.
+        label_smoothing: share of the target spread evenly over the classes.
+        clip_norm: largest norm of the gradient of a step.
+        report_every: steps between reports to callbacks; losses are checked and states saved then.
+        seed: draws the batches, and the architectures of a supernet.
+    """
+
+    epochs: int = 30
+    steps: int | None = None
+    batch: int = 64
+    lr: float = 0.05
+    momentum: float = 0.9
+    weight_decay: float = 4e-5
+    label_smoothing: float = 0.1
+    clip_norm: float = 5.0
+    report_every: int = 20
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot train.
+
+        Raises:
+            UsageError: the first value out of its range.
+        """
+        ranges: dict[str, tuple[float | None, float, float]] = {
+            "epochs": (self.epochs, 1, math.inf),
+            "steps": (self.steps, 1, math.inf),
+            # Batch norm has no variance over one image of one pixel.
+            "batch": (self.batch, 2, math.inf),
+            "lr": (self.lr, 1e-12, math.inf),
+            # Nesterov's step is undefined without momentum.
+            "momentum": (self.momentum, 1e-12, 1 - 1e-12),
+            "weight_decay": (self.weight_decay, 0, math.inf),
+            "label_smoothing": (self.label_smoothing, 0, 1),
+            "clip_norm": (self.clip_norm, 1e-12, math.inf),
+            "report_every": (self.report_every, 1, math.inf),
+            "seed": (self.seed, 0, math.inf),
+        }
+        for name, (value, low, high) in ranges.items():
+            if value is not None and not (low <= value <= high and math.isfinite(value)):
+                upper = "" if high == math.inf else f" and at most {high:g}"
+                raise UsageError(f"{name} is {value}; it must be at least {low:g}{upper}")
+
+    def total_steps(self, images: int) -> int:
+        """Return the number of steps over a training split of ``images`` images.
+
+        Raises:
+            UsageError: a batch is larger than the split.
+        """
+        if self.batch > images:
+            raise UsageError(
+                f"a batch of {self.batch} is larger than the {images} training images; "
+                f"use at most {images}"
+            )
+        return self.steps if self.steps is not None else self.epochs * (images // self.batch)
+
+    def lr_at(self, step: int, total: int) -> float:
+        """Return the learning rate of ``step``, counted from 0, out of ``total``."""
+        return 0.5 * self.lr * (1 + math.cos(math.pi * step / total))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the values JSON-ready."""
+        return asdict(self)

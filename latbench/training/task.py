@@ -1,0 +1,162 @@
+"""What a searcher is given: everything it needs, as instances."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from latbench.errors import LatbenchError, UsageError
+from latbench.spaces.graph import IntArray
+from latbench.spaces.space import FloatArray, SearchSpace
+
+if TYPE_CHECKING:
+    from latbench.predictor import Predictor
+    from latbench.spaces.network import Supernet
+    from latbench.training.data import ImageData
+
+PerArchitecture = Callable[[IntArray], FloatArray]
+Feasible = Callable[[IntArray], npt.NDArray[np.bool_]]
+
+
+@dataclass(frozen=True, eq=False)
+class SearchTask:
+    """Find the architecture of ``space`` with the best score that runs within ``target_ms``.
+
+    Attributes:
+        space: where to search.
+        predictor: predicts latencies on the target; may be None if ``predict_ms`` is given.
+        target_ms: the limit.
+        score: what is maximised, such as accuracy in [0, 1]: (n, choices) to (n,).
+        predict_ms: latency in ms, (n, choices) to (n,), if not ``predictor.predict``.
+        feasible: which architectures meet the limit, such as a
+            :class:`~latbench.hooks.LatencyFilter`, if not those predicted at ``target_ms`` or less.
+        surrogate: differentiable predictor, for searchers that follow a gradient.
+        measure: measured latency in ms, (n, choices) to (n,), for searchers that time candidates.
+        supernet: for one-shot searchers, which train it.
+        data: for one-shot searchers.
+        confidence: probability that ``feasible`` asks of an architecture, for messages.
+        evaluations: how many architectures may be scored.
+        seed: of every draw.
+        depends_on: further JSON values that scores and latencies depend on; a search is not
+            resumed where they differ.
+    """
+
+    space: SearchSpace
+    predictor: Predictor | None
+    target_ms: float
+    score: PerArchitecture
+    predict_ms: PerArchitecture | None = None
+    feasible: Feasible | None = None
+    surrogate: Predictor | None = None
+    measure: PerArchitecture | None = None
+    supernet: Supernet | None = None
+    data: ImageData | None = None
+    confidence: float | None = None
+    evaluations: int = 1000
+    seed: int = 0
+    depends_on: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse a task that no searcher can work on.
+
+        Raises:
+            UsageError: a value out of its range, or nothing that tells latencies.
+        """
+        if not (self.target_ms > 0 and math.isfinite(self.target_ms)):
+            raise UsageError(f"the latency target is {self.target_ms} ms; it must be above zero")
+        if self.evaluations < 1:
+            raise UsageError(f"evaluations is {self.evaluations}; it must be at least 1")
+        if self.seed < 0:
+            raise UsageError(f"the seed is {self.seed}; it must not be negative")
+        if self.predictor is None and self.predict_ms is None:
+            raise UsageError("a search needs latencies; give a predictor or predict_ms")
+
+    @property
+    def title(self) -> str:
+        """What callbacks call this work."""
+        return "search"
+
+    @property
+    def total(self) -> int:
+        """The number of evaluations."""
+        return self.evaluations
+
+    @property
+    def unit(self) -> str:
+        """What callbacks count."""
+        return "evaluations"
+
+    @property
+    def limit(self) -> str:
+        """The limit in words."""
+        text = f"{self.target_ms:.4g} ms"
+        return text if self.confidence is None else f"{text} with confidence {self.confidence:g}"
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """JSON values that a search's course depends on.
+
+        ``evaluations`` is not among them: a finished search may go on with more.
+        """
+        return {
+            "space": self.space.spec,
+            "target_ms": self.target_ms,
+            "confidence": self.confidence,
+            "seed": self.seed,
+            "data": None if self.data is None else self.data.spec,
+            "depends_on": dict(self.depends_on),
+        }
+
+    def latency_ms(self, X: IntArray) -> FloatArray:
+        """Return the predicted latency of each architecture of ``X`` (n, choices), (n,).
+
+        Raises:
+            LatbenchError: a prediction is not finite.
+        """
+        if self.predict_ms is not None:
+            predicted_ms = self.predict_ms(X)
+        else:
+            assert self.predictor is not None  # __post_init__ saw to it
+            predicted_ms = self.predictor.predict(X)
+        return self._finite(X, predicted_ms, "predicted latency")
+
+    def scores(self, X: IntArray) -> FloatArray:
+        """Return the score of each architecture of ``X`` (n, choices), (n,).
+
+        Raises:
+            LatbenchError: a score is not finite.
+        """
+        return self._finite(X, self.score(X), "score")
+
+    def within_limit(
+        self, X: IntArray, latencies_ms: FloatArray | None = None
+    ) -> npt.NDArray[np.bool_]:
+        """Return which architectures of ``X`` (n, choices) meet the limit, (n,).
+
+        ``latencies_ms`` are those that :meth:`latency_ms` gave for ``X``, if they are at hand.
+        """
+        if self.feasible is not None:
+            return self.feasible(X)
+        known_ms = self.latency_ms(X) if latencies_ms is None else latencies_ms
+        within: npt.NDArray[np.bool_] = known_ms <= self.target_ms
+        return within
+
+    def _finite(self, X: IntArray, values: FloatArray, what: str) -> FloatArray:
+        values = np.asarray(values, dtype=np.float64)
+        if values.shape != (len(X),):
+            raise LatbenchError(
+                f"{len(X)} architectures need {len(X)} values as {what}, got an array of shape "
+                f"{values.shape}; return one value a row"
+            )
+        bad = np.flatnonzero(~np.isfinite(values))
+        if len(bad):
+            raise LatbenchError(
+                f"the {what} of {self.space.decode(X[bad[0]])} is {values[bad[0]]}; a search needs "
+                "finite numbers, so mend what computes it"
+            )
+        return values

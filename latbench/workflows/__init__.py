@@ -1,0 +1,1 @@
+"""What the commands call: profile, fit, compare, search and the rest as plain functions."""

@@ -1,0 +1,202 @@
+"""Fit: a predictor from measurements, scored on networks it has not seen, saved with its card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from latbench import metrics, registry
+from latbench.errors import MissingMeasurementsError
+from latbench.predictor import Predictor
+from latbench.spaces import IntArray, SearchSpace
+from latbench.target import Target
+
+TEST_SHARE = 0.3
+NOMINAL_COVERAGE = 0.9
+FEWEST_NETWORKS = 6
+BASELINES: dict[str, tuple[str, dict[str, Any]]] = {
+    "plain lut": ("lut", {"calibration": "none"}),
+    "ridge": ("ridge", {}),
+    "flops": ("flops", {}),
+}
+"""What every score stands beside: name, kind and hyperparameters."""
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Architectures with their latencies on one target, and what else a predictor may use.
+
+    Attributes:
+        space: the space.
+        target: what the latencies belong to.
+        X: architectures (n, choices).
+        y: true latencies (n,) in ms.
+        block_ms: latency by block key, if blocks were measured.
+        noise_mape: what a perfect predictor would score, in percent, where it is known.
+        origin: where they come from, in a few words.
+    """
+
+    space: SearchSpace
+    target: Target
+    X: IntArray
+    y: npt.NDArray[np.float64]
+    block_ms: Mapping[str, float] | None
+    noise_mape: float | None
+    origin: str
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A predictor with its scores.
+
+    Attributes:
+        predictor: fitted on all examples.
+        n_train, n_test: networks it was fitted and scored on, before that.
+        scores: by name, on the networks held out.
+        baselines: the same scores of simpler predictors, by name.
+        interval_coverage: percentage of the held-out networks within their interval; None if
+            the training networks are too few for intervals of that coverage.
+        noise_mape: as in :class:`Examples`.
+        folder: where the predictor was saved, if it was.
+        notes: what a reader must know.
+    """
+
+    predictor: Predictor
+    n_train: int
+    n_test: int
+    scores: dict[str, float | None]
+    baselines: dict[str, dict[str, float | None]]
+    interval_coverage: float | None
+    noise_mape: float | None
+    folder: Path | None
+    notes: list[str]
+
+
+def fit_predictor(
+    examples: Examples,
+    kind: str = "lut",
+    *,
+    params: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    out: Path | None = None,
+    made: str = "latbench.workflows.fit.fit_predictor",
+) -> Fitted:
+    """Score a predictor and its baselines on held-out networks, then fit it on all and save it.
+
+    Args:
+        examples: what to learn from.
+        kind: registered name of the predictor.
+        params: its hyperparameters.
+        seed: draws the networks that are held out.
+        out: folder to save it in.
+        made: the command for the card.
+
+    Raises:
+        PluginError: no predictor of that kind.
+        MissingMeasurementsError: too few networks, or no blocks where the kind needs them.
+    """
+    n = len(examples.y)
+    if n < FEWEST_NETWORKS:
+        raise MissingMeasurementsError(
+            f"a predictor needs at least {FEWEST_NETWORKS} measured networks of "
+            f"{examples.space.name} on {examples.target.label}, there are {n}; measure some: "
+            f"`latbench profile --space {examples.space.name} --networks 50`"
+        )
+    order = np.random.default_rng(seed).permutation(n)
+    n_test = max(1, round(TEST_SHARE * n))
+    test, train = order[:n_test], order[n_test:]
+    X, y = examples.X, examples.y
+
+    def scored(kind: str, params: Mapping[str, Any]) -> tuple[Predictor, dict[str, float | None]]:
+        predictor = _unfitted(examples, kind, params).fit(X[train], y[train])
+        return predictor, metrics.summary(y[test], predictor.predict(X[test]))
+
+    trial, scores = scored(kind, params or {})
+    baselines = {}
+    for name, (other, other_params) in BASELINES.items():
+        if other == kind and other_params == dict(params or {}):
+            continue
+        if other == "lut" and not examples.block_ms:
+            continue
+        baselines[name] = scored(other, other_params)[1]
+    coverage = None
+    if trial.max_coverage >= NOMINAL_COVERAGE:
+        low, high = trial.predict_interval(X[test], NOMINAL_COVERAGE)
+        coverage = metrics.interval_coverage(y[test], low, high)
+    predictor = _unfitted(examples, kind, params or {}).fit(X, y)
+    notes = _beaten(kind, scores, baselines)
+    if out is not None:
+        card = {
+            "data": f"{n} networks {examples.origin}",
+            "scores": {**scores, "interval_coverage": coverage},
+            "baselines": baselines,
+            "made": made,
+            "held out": f"scored on {n_test} networks after a fit on {n - n_test}, then fitted on "
+            f"all {n}",
+            "noise": "not known"
+            if examples.noise_mape is None
+            else f"{examples.noise_mape:.3g} % (what a perfect predictor would score as mape)",
+        }
+        if notes:
+            card["beaten by"] = " ".join(notes)
+        predictor.save(out, examples.target, card)
+    return Fitted(
+        predictor,
+        n - n_test,
+        n_test,
+        scores,
+        baselines,
+        coverage,
+        examples.noise_mape,
+        out,
+        notes,
+    )
+
+
+def _unfitted(examples: Examples, kind: str, params: Mapping[str, Any]) -> Predictor:
+    cls = registry.load(registry.PREDICTORS, kind)
+    predictor: Predictor = cls.for_table(examples.space, examples.block_ms, **params)
+    return predictor
+
+
+def _beaten(
+    kind: str,
+    scores: Mapping[str, float | None],
+    baselines: Mapping[str, Mapping[str, float | None]],
+) -> list[str]:
+    own = scores["mape"]
+    assert own is not None
+    return [
+        f"{name} has a smaller error than {kind}: {other:.3g} % against {own:.3g} %"
+        for name, row in baselines.items()
+        if (other := row["mape"]) is not None and other < own
+    ]
+
+
+def fit_held_out(
+    space: SearchSpace,
+    X: IntArray,
+    y: npt.NDArray[np.float64],
+    block_ms: Mapping[str, float],
+    folds: int = 5,
+) -> npt.NDArray[np.float64] | None:
+    """Return what a calibrated LUT predicts for each network from the others, (n,) in ms.
+
+    None where the networks are too few to leave any out.
+    """
+    if len(y) < FEWEST_NETWORKS:
+        return None
+    cls = registry.load(registry.PREDICTORS, "lut")
+    fold = np.arange(len(y)) % folds
+    predicted = np.empty(len(y))
+    for number in range(folds):
+        held_out = fold == number
+        if held_out.any():
+            lut = cls.for_table(space, block_ms).fit(X[~held_out], y[~held_out])
+            predicted[held_out] = lut.predict(X[held_out])
+    return predicted

@@ -1,0 +1,108 @@
+"""What a store holds of one space on one target, ready for fitting and comparing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from latbench.spaces import IntArray, SearchSpace
+from latbench.store import Store
+from latbench.target import Target
+from latbench.timing import noise
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+REPEAT = "repeat"
+"""The campaign of second measurements, by which noise is told."""
+
+_WITH_LATENCY = ("ok", "unconverged", "unstable")
+_FEWEST_REPEATS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Measurements of one space on one target and one instance of its device.
+
+    Attributes:
+        space: the space.
+        target: the target.
+        blocks: one row a block: ``key, latency_ms, low_ms, high_ms, half_width, status``.
+        networks: the same of whole networks.
+        X: the architectures of ``networks`` (n, choices).
+        repeats: second measurements of some networks.
+    """
+
+    space: SearchSpace
+    target: Target
+    blocks: pd.DataFrame
+    networks: pd.DataFrame
+    X: IntArray
+    repeats: pd.DataFrame
+
+    @property
+    def block_ms(self) -> dict[str, float]:
+        """Latency by block key."""
+        return dict(zip(self.blocks["key"], self.blocks["latency_ms"], strict=True))
+
+    @property
+    def y(self) -> npt.NDArray[np.float64]:
+        """True latency of each network, (n,) in ms."""
+        return np.asarray(self.networks["latency_ms"], dtype=np.float64)
+
+    @property
+    def noise_mape(self) -> float | None:
+        """What a perfect predictor would score, in percent; None without enough repeats."""
+        both = self.networks.merge(self.repeats, on="key", suffixes=("", "_again"))
+        if len(both) < _FEWEST_REPEATS:
+            return None
+        return noise(both["latency_ms"].tolist(), both["latency_ms_again"].tolist()).single
+
+    def notes(self) -> list[str]:
+        """Return what a reader must know of the measurements' quality, in sentences."""
+        sentences = []
+        for name, frame in (("blocks", self.blocks), ("networks", self.networks)):
+            doubtful = int((frame["status"] != "ok").sum())
+            if doubtful:
+                sentences.append(
+                    f"{doubtful} of {len(frame)} {name} have a latency that is unconverged or "
+                    "unstable; `latbench doctor` says what disturbs this machine"
+                )
+        return sentences
+
+
+def measured(store: Store, space: SearchSpace, target: Target) -> Measured:
+    """Return what ``store`` holds of ``space`` on ``target``.
+
+    Of several instances of the device the one measured last counts, and of several measurements
+    of one subject the newest: instances and protocols are never mixed into one number.
+    """
+    networks = _newest(store, "network", space, target, "main")
+    blocks = _newest(store, "block", space, target, "main")
+    instances = [frame["instance"].iloc[-1] for frame in (networks, blocks) if len(frame)]
+    if instances:
+        networks = networks[networks["instance"] == instances[0]]
+        blocks = blocks[blocks["instance"] == instances[0]]
+    repeats = _newest(store, "network", space, target, REPEAT)
+    rows = [space.encode(key) for key in networks["key"]]
+    X = np.array(rows, dtype=np.int64).reshape(len(rows), len(space.choices))
+    return Measured(space, target, blocks, networks, X, repeats)
+
+
+def _newest(
+    store: Store, kind: str, space: SearchSpace, target: Target, campaign: str
+) -> pd.DataFrame:
+    assert kind in ("network", "block")
+    frame = store.table(
+        kind="network" if kind == "network" else "block",
+        space=space.spec,
+        target=target,
+        campaign=campaign,
+        statuses=_WITH_LATENCY,
+    )
+    frame = frame[frame["latency_ms"].notna()]
+    newest = frame.drop_duplicates(subset=["instance", "key"], keep="last")
+    return newest.reset_index(drop=True)

@@ -1,0 +1,103 @@
+"""Saved predictors: where they are put by default, and the newest that fits a request."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from latbench import artefact
+from latbench.errors import ArtefactError, LatbenchError, MissingMeasurementsError, UsageError
+from latbench.predictor import Predictor
+from latbench.spaces import SearchSpace
+from latbench.target import Target
+
+FOLDER = Path("latbench-predictors")
+"""Where predictors are saved and looked for unless a folder is named."""
+
+
+def default_folder(space: SearchSpace, target: Target, kind: str) -> Path:
+    """Return the folder of one kind of predictor for a space and a target."""
+    options = hashlib.sha256(space.id.encode()).hexdigest()[:8]
+    parts = (
+        space.name,
+        options,
+        target.device,
+        target.runtime,
+        target.precision,
+        f"b{target.batch}",
+        f"t{target.threads}",
+        kind,
+    )
+    return FOLDER / "-".join(parts)
+
+
+def newest(space: SearchSpace, target: Target, command: str) -> tuple[Predictor, Path]:
+    """Return the predictor of ``space`` on ``target`` that was saved last, and its folder.
+
+    Args:
+        space: the space, with equal options.
+        target: the target, equal in everything.
+        command: the command that would make one, for the message.
+
+    Raises:
+        MissingMeasurementsError: there is none; the text names the command.
+        ArtefactError: it is damaged.
+    """
+    found: list[tuple[str, Path]] = []
+    passed_over = []
+    for document in sorted(FOLDER.glob(f"*/{artefact.DOCUMENT}")):
+        try:
+            saved = artefact.read(document.parent)
+        except LatbenchError as failure:
+            passed_over.append(str(failure))
+            continue
+        if saved.space == space.spec and saved.target == target:
+            found.append((saved.created, document.parent))
+    if not found:
+        damaged = (
+            f" ({len(passed_over)} could not be read: {passed_over[0]})" if passed_over else ""
+        )
+        raise MissingMeasurementsError(
+            f"no predictor of {space.name} on {target.label} in {FOLDER}{damaged}; make one: "
+            f"`{command}`, or name one with --predictor DIR"
+        )
+    folder = max(found)[1]
+    return Predictor.load(folder), folder
+
+
+def load_for(folder: Path, space: SearchSpace, target: Target | None = None) -> Predictor:
+    """Return the predictor in ``folder``, which must be one of ``space`` (and of ``target``).
+
+    Raises:
+        UsageError: there is none, or it is of another space.
+        ArtefactError: it is damaged, or of another target.
+    """
+    predictor = Predictor.load(folder, target)
+    if predictor.space.spec != space.spec:
+        raise UsageError(
+            f"{folder} predicts {predictor.space.spec}, and this is about {space.spec}; "
+            "give the same --space and --space-option, or another predictor"
+        )
+    return predictor
+
+
+def target_of(predictor: Predictor) -> Target:
+    """Return the target of a loaded predictor.
+
+    Raises:
+        ArtefactError: it has none, because it was never saved.
+    """
+    if predictor.target is None:
+        raise ArtefactError("the predictor has no target; save it with one first")
+    return predictor.target
+
+
+def space_of(predictor: Predictor) -> SearchSpace:
+    """Return the space of a predictor as the search space that it is.
+
+    Raises:
+        UsageError: it predicts a table's rows, for which there are no networks.
+    """
+    if not isinstance(predictor.space, SearchSpace):
+        raise UsageError(f"{predictor.space.spec['name']} is no search space; it has no networks")
+    return predictor.space

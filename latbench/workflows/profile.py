@@ -1,0 +1,173 @@
+"""Profile: measure blocks, sampled networks and the user's models into a store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from latbench.profiling.process import LocalExecutor
+from latbench.profiling.subjects import Subject, block_subjects, model_subject, network_subjects
+from latbench.profiling.sweep import Instance, Sweep
+from latbench.spaces import SearchSpace
+from latbench.store import Store
+from latbench.target import Target
+from latbench.timing import Protocol
+from latbench.workflows.architectures import draw
+from latbench.workflows.measured import REPEAT
+
+Tick = Callable[[int, int], None]
+Progress = Callable[[str], AbstractContextManager[Tick]]
+"""Opens a progress display with a title; what it gives is told (done, total)."""
+
+
+def silent(title: str) -> AbstractContextManager[Tick]:
+    """Show no progress."""
+    return nullcontext(lambda done, total: None)
+
+
+@dataclass(frozen=True)
+class Profiled:
+    """What was measured.
+
+    Attributes:
+        targets: the targets, in the order they were given.
+        measured: subjects measured now, over all targets.
+        reused: subjects that the store held already.
+        failed: ``{"workload", "reason"}`` of each subject without a latency.
+        rows: one row a subject and target, for people and for JSON.
+    """
+
+    targets: list[Target]
+    measured: int
+    reused: int
+    failed: list[dict[str, str]]
+    rows: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to measure.
+
+    Attributes:
+        space: where blocks and networks come from; None to measure models alone.
+        blocks: whether to measure every block.
+        networks: how many networks to draw.
+        repeats: how many of them to measure a second time, to tell the noise.
+        models: ONNX files.
+        seed: of the draw.
+    """
+
+    space: SearchSpace | None = None
+    blocks: bool = False
+    networks: int = 0
+    repeats: int = 0
+    models: Sequence[Path] = ()
+    seed: int = 0
+
+
+def profile(
+    store: Store,
+    targets: Sequence[tuple[Target, Instance]],
+    wanted: Wanted,
+    *,
+    protocol: Protocol | None = None,
+    budget_s: float | None = None,
+    retry_failed: bool = False,
+    executor: LocalExecutor | None = None,
+    progress: Progress = silent,
+) -> Profiled:
+    """Measure what ``wanted`` names on every target, as far as the store lacks it.
+
+    Args:
+        store: takes the measurements.
+        targets: what to measure on, and where.
+        wanted: what to measure.
+        protocol: how to time.
+        budget_s: no group of subjects begins after this many seconds.
+        retry_failed: measure those again that failed before.
+        executor: runs the worker processes.
+        progress: shows how far it is.
+
+    Raises:
+        UsageError: a model that cannot be read.
+        StoreError: the store cannot be written.
+    """
+    protocol = protocol or Protocol.standard()
+    deadline = None if budget_s is None else time.monotonic() + budget_s
+    measured, reused = 0, 0
+    failed: list[dict[str, str]] = []
+    rows: list[dict[str, Any]] = []
+    for target, instance in targets:
+        subjects, again = _subjects(wanted, target.batch)
+        for campaign, chosen in (("main", subjects), (REPEAT, again)):
+            if not chosen:
+                continue
+            what = "measuring" if campaign == "main" else "measuring again"
+            with progress(f"{what} {len(chosen)} subjects on {target.runtime}") as tick:
+                sweep = Sweep(
+                    store,
+                    target,
+                    instance,
+                    protocol,
+                    campaign,
+                    executor,
+                    None if deadline is None else deadline - time.monotonic(),
+                    tick,
+                )
+                result = sweep.run(chosen, retry_failed)
+            names = dict(zip(result.jobs, (one.workload.name for one in chosen), strict=True))
+            failed += [
+                {"workload": names[job], "reason": reason} for job, reason in result.failed.items()
+            ]
+            measured += len(result.measured)
+            reused += len(result.reused)
+            if campaign == "main":
+                rows += _rows(store, target, chosen, result.jobs)
+    return Profiled([target for target, _ in targets], measured, reused, failed, rows)
+
+
+def _subjects(wanted: Wanted, batch: int) -> tuple[list[Subject], list[Subject]]:
+    subjects = [model_subject(path, batch) for path in wanted.models]
+    again: list[Subject] = []
+    if wanted.space is not None:
+        if wanted.blocks:
+            subjects += block_subjects(wanted.space, batch)
+        X = draw(wanted.space, wanted.networks, wanted.seed)
+        networks = network_subjects(wanted.space, X, batch)
+        subjects += networks
+        again = networks[: wanted.repeats]
+    return subjects, again
+
+
+def _rows(
+    store: Store, target: Target, subjects: Sequence[Subject], jobs: Sequence[str]
+) -> list[dict[str, Any]]:
+    rows = []
+    for subject, job in zip(subjects, jobs, strict=True):
+        one = store.measurement(job)
+        rows.append(
+            {
+                "workload": subject.workload.id,
+                "name": subject.key,
+                "kind": subject.kind,
+                "arch": subject.key if subject.kind == "network" else None,
+                "target": {
+                    "device": target.device,
+                    "runtime": target.runtime,
+                    "precision": target.precision,
+                    "batch": target.batch,
+                    "threads": target.threads,
+                },
+                "latency_ms": one.latency_ms if one else None,
+                "low_ms": one.low_ms if one else None,
+                "high_ms": one.high_ms if one else None,
+                "p90_ms": one.p90_ms if one else None,
+                "half_width": one.half_width if one else None,
+                "status": one.status if one else "not measured",
+            }
+        )
+    return rows

@@ -1,0 +1,185 @@
+"""From results to what the reports show."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from latbench import metrics
+from latbench.reports import (
+    Comparison,
+    ComparisonRow,
+    HistoryRow,
+    MeasurementOverview,
+    MeasurementRow,
+    PredictorScores,
+    SearchSummary,
+)
+from latbench.units import format_ms
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from latbench.target import Target
+    from latbench.workflows.compare import Compared
+    from latbench.workflows.fit import Fitted
+    from latbench.workflows.measured import Measured
+    from latbench.workflows.search import Found
+
+Facts = Mapping[str, Mapping[str, Any]]
+"""Facts of each instance by its id, as the store keeps them."""
+
+_HOST_FACTS = {
+    "model_name": "processor",
+    "physical_cores": "cores",
+    "memory_bytes": "memory, bytes",
+    "hypervisor": "virtual machine",
+    "kernel": "kernel",
+}
+
+
+def comparison(found: Compared, facts: Facts) -> Comparison:
+    """Return what the report of a comparison shows."""
+    measured, scores = found.measured, found.scores
+    calibrated = None if found.calibrated_ms is None else found.calibrated_ms.tolist()
+    frame = measured.networks
+    rows = [
+        ComparisonRow(
+            arch=row["key"],
+            true_ms=row["latency_ms"],
+            low_ms=row["low_ms"],
+            high_ms=row["high_ms"],
+            accumulated_ms=accumulated_ms,
+            calibrated_ms=None if calibrated is None else calibrated[place],
+            status=row["status"],
+        )
+        for place, (row, accumulated_ms) in enumerate(
+            zip(frame.to_dict("records"), found.accumulated_ms.tolist(), strict=True)
+        )
+    ]
+    return Comparison(
+        target=measured.target,
+        space=described(measured.space.spec),
+        device_facts=device_facts(frame, facts),
+        rows=rows,
+        stages={name: values.tolist() for name, values in found.stage_ms.items()},
+        mape=scores["mape"],
+        bias=scores["bias"],
+        spearman=scores["spearman"],
+        within_1=scores["within_1"],
+        within_5=scores["within_5"],
+        within_10=scores["within_10"],
+        noise_mape=measured.noise_mape,
+        calibrated_mape=None if calibrated is None else metrics.mape(measured.y, calibrated),
+        notes=measured.notes(),
+    )
+
+
+def overview(measured: Measured, facts: Facts, more: Mapping[str, str]) -> MeasurementOverview:
+    """Return what the report of measurements shows."""
+    rows = [
+        MeasurementRow(
+            name=row["key"],
+            kind=kind,
+            latency_ms=row["latency_ms"],
+            low_ms=row["low_ms"],
+            high_ms=row["high_ms"],
+            p90_ms=row["p90_ms"],
+            status=row["status"],
+            reason=row["reason"],
+        )
+        for kind, frame in (("block", measured.blocks), ("network", measured.networks))
+        for row in frame.to_dict("records")
+    ]
+    return MeasurementOverview(
+        target=measured.target,
+        space=described(measured.space.spec),
+        rows=rows,
+        device_facts=device_facts(measured.networks, facts),
+        facts=more,
+        notes=measured.notes(),
+    )
+
+
+def predictor_scores(
+    fitted: Fitted, target: Target, nominal: float, facts: Mapping[str, object]
+) -> PredictorScores:
+    """Return what the report of a predictor shows."""
+    return PredictorScores(
+        target=target,
+        space=described(fitted.predictor.space.spec),
+        kind=fitted.predictor.kind,
+        n_train=fitted.n_train,
+        n_test=fitted.n_test,
+        scores=fitted.scores,
+        baselines=fitted.baselines,
+        interval_coverage=fitted.interval_coverage,
+        nominal_coverage=100 * nominal,
+        noise_mape=fitted.noise_mape,
+        device_facts=facts,
+        notes=fitted.notes,
+    )
+
+
+def search_summary(
+    found: Found, facts: Mapping[str, object], next_commands: Sequence[str]
+) -> SearchSummary:
+    """Return what the report of a search shows."""
+    space, result = found.space, found.result
+    document = space.to_json(result.x)
+    return SearchSummary(
+        target=found.target,
+        space=described(space.spec),
+        algorithm=result.kind,
+        arch_text=space.decode(result.x),
+        arch_json=json.dumps(document, indent=2),
+        choices=document["choices"],
+        target_ms=found.target_ms,
+        predicted_ms=result.predicted_ms,
+        predicted_low_ms=found.predicted_low_ms,
+        predicted_high_ms=found.predicted_high_ms,
+        predicted_coverage=found.predicted_coverage,
+        accumulated_ms=found.accumulated_ms,
+        true_ms=found.true.latency_ms,
+        true_low_ms=found.true.low_ms,
+        true_high_ms=found.true.high_ms,
+        true_status=found.true.status,
+        accuracy=found.accuracy,
+        accuracy_note=found.data,
+        evaluations=result.evaluations,
+        history=[HistoryRow(row["n"], row["score"], row["predicted_ms"]) for row in result.history],
+        notes=found.notes,
+        next_commands=next_commands,
+        device_facts=facts,
+    )
+
+
+def headline(found: Found) -> str:
+    """Return the result of a search in a sentence."""
+    true = found.true
+    verdict = "meets" if found.met else "MISSES"
+    return (
+        f"The found network measures {format_ms(true.latency_ms)} "
+        f"({format_ms(true.low_ms)} to {format_ms(true.high_ms)}, {true.status}) and {verdict} the "
+        f"target of {format_ms(found.target_ms)}; predicted "
+        f"{format_ms(found.result.predicted_ms)}, sum of its blocks {format_ms(found.accumulated_ms)}; "
+        f"validation accuracy {found.accuracy:.2%} ({found.data})."
+    )
+
+
+def described(spec: Mapping[str, Any]) -> str:
+    """Return a space in words: its name, and the image size that the latency is for."""
+    size = spec["options"].get("image_size")
+    return spec["name"] if size is None else f"{spec['name']} at {size}×{size}"
+
+
+def device_facts(frame: pd.DataFrame, facts: Facts) -> dict[str, object]:
+    """Return what a reader wants to know of the machine that measured ``frame``."""
+    return device_facts_of(facts.get(str(frame["instance"].iloc[-1]), {})) if len(frame) else {}
+
+
+def device_facts_of(facts: Mapping[str, Any]) -> dict[str, object]:
+    """Return what a reader wants to know of an instance with these ``facts``."""
+    host = facts.get("host", {})
+    return {name: host.get(field) for field, name in _HOST_FACTS.items()}

@@ -1,0 +1,1 @@
+"""The predictors that come with latbench, one module a family."""

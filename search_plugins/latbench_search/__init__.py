@@ -1,0 +1,1 @@
+"""The searchers bundled with latbench, one module an algorithm."""

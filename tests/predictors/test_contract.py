@@ -1,0 +1,46 @@
+"""Every registered predictor keeps the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from latbench import registry
+from latbench.errors import ArtefactError
+from latbench.predictor import Predictor
+from latbench.spaces.space import SearchSpace
+from latbench.testing.predictors import TARGET, PredictorSuite
+
+
+class TestRegisteredPredictors(PredictorSuite):
+    """The shipped suite over what the registry lists."""
+
+    kind: str
+
+    @pytest.fixture(autouse=True, params=registry.names(registry.PREDICTORS))
+    def _kind(self, request: pytest.FixtureRequest) -> None:
+        self.kind = request.param
+
+    def make_predictor(self, space: SearchSpace, block_ms: Mapping[str, float]) -> Predictor:
+        found: type[Predictor] = registry.load(registry.PREDICTORS, self.kind)
+        return found.for_table(space, block_ms)
+
+    def test_its_kind_is_its_registered_name(self, predictor: Predictor) -> None:
+        """A saved predictor is found again by its kind."""
+        assert predictor.kind == self.kind
+
+    def test_the_contract_loads_any_kind(self, saved: Path, fitted: Predictor, new: Any) -> None:
+        """``Predictor.load`` finds the class by the saved kind."""
+        loaded = Predictor.load(saved, TARGET)
+        assert type(loaded) is type(fitted)
+        np.testing.assert_array_equal(loaded.predict(new[0]), fitted.predict(new[0]))
+
+    def test_another_kind_is_refused(self, saved: Path) -> None:
+        """A class refuses what another one saved."""
+        other = next(name for name in registry.names(registry.PREDICTORS) if name != self.kind)
+        with pytest.raises(ArtefactError, match=f"holds a {self.kind}, not a {other}"):
+            registry.load(registry.PREDICTORS, other).load(saved)

@@ -1,0 +1,79 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from latbench.errors import UsageError
+from latbench.timing import Protocol, drift_of, noise
+
+PROTOCOL = Protocol()
+LATENCIES = st.lists(st.floats(0.01, 1000), min_size=10, max_size=40)
+
+
+@given(st.lists(st.floats(0.01, 1000), max_size=9))
+def test_a_short_history_gives_the_floor(history_ms: list[float]) -> None:
+    """Nine repeats do not tell drift."""
+    assert drift_of(history_ms, PROTOCOL) == PROTOCOL.drift_floor
+
+
+@given(LATENCIES, st.floats(0.01, 100))
+def test_drift_has_no_unit(history_ms: list[float], factor: float) -> None:
+    """Scaling every repeat leaves the drift as it is."""
+    scaled = [value * factor for value in history_ms]
+    assert drift_of(scaled, PROTOCOL) == pytest.approx(drift_of(history_ms, PROTOCOL), abs=1e-9)
+
+
+def test_drift_is_the_relative_standard_deviation() -> None:
+    """For normal repeats of 2 %, it is 2 %; one wild repeat does not change that."""
+    history_ms = np.exp(np.random.default_rng(0).normal(1.0, 0.02, 4000))
+    history_ms[0] = 1e6
+    assert drift_of(history_ms.tolist(), PROTOCOL) == pytest.approx(0.02, rel=0.05)
+
+
+def test_a_calm_device_may_drift_less_than_the_floor() -> None:
+    """Ten repeats that agree replace the floor."""
+    assert drift_of([3.0] * 10, PROTOCOL) == 0.0
+
+
+def test_noise_is_the_mape_of_a_perfect_predictor() -> None:
+    """Against one measurement, the true latencies score what two measurements predict."""
+    rng = np.random.default_rng(0)
+    true_ms = rng.uniform(1.0, 20.0, 20_000)
+    first, second = (true_ms * np.exp(rng.normal(0, 0.03, true_ms.size)) for _ in range(2))
+    perfect = 100 * np.mean(np.abs(true_ms - first) / first)
+    found = noise(first.tolist(), second.tolist())
+    assert found.single == pytest.approx(perfect, rel=0.02)
+    remeasured = 100 * np.mean(np.abs(second - first) / first)
+    assert found.difference == pytest.approx(remeasured, rel=0.02)
+    assert found.shift == pytest.approx(0.0, abs=0.1)
+
+
+@given(LATENCIES, st.floats(0.5, 2.0))
+def test_a_common_shift_is_told_apart(first_ms: list[float], factor: float) -> None:
+    """If everything got slower by one factor, all of the difference is that shift."""
+    found = noise(first_ms, [value * factor for value in first_ms])
+    assert found.shift == pytest.approx(100 * (factor - 1), abs=1e-6)
+    assert found.difference == pytest.approx(200 * abs(factor - 1) / (factor + 1), abs=1e-6)
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 100), st.floats(0.01, 100)), min_size=1))
+def test_noise_does_not_depend_on_which_came_first(pairs: list[tuple[float, float]]) -> None:
+    """Swapping the sweeps changes neither figure, and they differ by the square root of two."""
+    first, second = zip(*pairs, strict=True)
+    one, other = noise(first, second), noise(second, first)
+    assert one.difference == pytest.approx(other.difference)
+    assert one.difference == pytest.approx(one.single * math.sqrt(2))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [([1.0], [1.0, 2.0]), ([], []), ([1.0], [0.0]), ([math.nan], [1.0])],
+)
+def test_noise_refuses_what_is_no_pair_of_measurements(
+    first: list[float], second: list[float]
+) -> None:
+    """Different subjects, none, and failed measurements are refused."""
+    with pytest.raises(UsageError, match="noise needs"):
+        noise(first, second)

@@ -1,0 +1,84 @@
+from collections.abc import Iterable
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from latbench.timing import Protocol, Round
+from latbench.timing.stopping import StopRule
+
+PROTOCOL = Protocol(rounds_min=12, rounds_max=60, processes=2, bootstrap=800)
+
+
+def a_round(median_ms: float, taints: tuple[str, ...] = (), process: str = "p1") -> Round:
+    """Return a round of one sample."""
+    return Round(process, 0, 0.0, 1, np.array([round(median_ms * 1e6)]), taints)
+
+
+def rounds_until_done(rule: StopRule, rounds: Iterable[Round]) -> tuple[int, str]:
+    """Return how many of ``rounds`` the rule takes until it has an outcome, and which."""
+    for taken, one in enumerate(rounds, start=1):
+        rule.add(one)
+        if rule.outcome is not None:
+            return taken, rule.outcome
+    raise AssertionError("the rule took all rounds and still has no outcome")
+
+
+def test_equal_rounds_end_with_the_process_share() -> None:
+    """Two processes share twelve rounds: each leaves after six that agree."""
+    assert rounds_until_done(StopRule(PROTOCOL), [a_round(1.0)] * 99) == (6, "converged")
+
+
+def test_wild_rounds_go_on_to_the_most() -> None:
+    """Two processes share sixty rounds at most."""
+    rounds = [a_round(1.0 + number % 2) for number in range(99)]
+    assert rounds_until_done(StopRule(PROTOCOL), rounds) == (30, "rounds")
+
+
+def test_two_checks_in_a_row_must_agree() -> None:
+    """The fifth round makes a narrow check, the sixth a wide one: two more narrow ones follow."""
+    rounds = [a_round(1.0)] * 5 + [a_round(1.5)] + [a_round(1.0)] * 90
+    assert rounds_until_done(StopRule(PROTOCOL), rounds) == (8, "converged")
+
+
+def test_tainted_rounds_are_made_up_for() -> None:
+    """Every other round is tainted: twice as many give the same share of clean ones."""
+    rounds = [a_round(1.0, ("steal",) if number % 2 == 0 else ()) for number in range(99)]
+    assert rounds_until_done(StopRule(PROTOCOL), rounds) == (12, "converged")
+
+
+def test_nothing_but_taints_ends_at_twice_the_most() -> None:
+    """A machine that is never quiet does not hold a subject for ever."""
+    rounds = [a_round(1.0, ("steal",))] * 999
+    assert rounds_until_done(StopRule(PROTOCOL), rounds) == (60, "rounds")
+
+
+def test_rounds_of_earlier_processes_count_for_the_width() -> None:
+    """A process that disagrees with the one before it cannot converge, however narrow it is."""
+    before = [a_round(1.1, process="p0")] * 6
+    assert rounds_until_done(StopRule(PROTOCOL, before), [a_round(1.0)] * 99) == (30, "rounds")
+    before = [a_round(1.001, process="p0")] * 6
+    assert rounds_until_done(StopRule(PROTOCOL, before), [a_round(1.0)] * 99) == (6, "converged")
+
+
+def test_tainted_rounds_of_earlier_processes_do_not_count() -> None:
+    """They were left out there and are left out here."""
+    before = [a_round(1.1, ("steal",), process="p0")] * 6
+    assert rounds_until_done(StopRule(PROTOCOL, before), [a_round(1.0)] * 99) == (6, "converged")
+
+
+def test_earlier_rounds_do_not_spare_this_process_its_share() -> None:
+    """Twelve earlier rounds are one process's; this one still gives six."""
+    before = [a_round(1.0, process="p0")] * 12
+    assert rounds_until_done(StopRule(PROTOCOL, before), [a_round(1.0)] * 99) == (6, "converged")
+
+
+@settings(max_examples=30)
+@given(
+    st.lists(st.tuples(st.floats(0.5, 2.0), st.booleans()), min_size=60, max_size=60),
+)
+def test_every_subject_ends(history: list[tuple[float, bool]]) -> None:
+    """Whatever it measures, a subject leaves between its share and twice its most rounds."""
+    rounds = [a_round(ms, ("steal",) if tainted else ()) for ms, tainted in history]
+    taken, _ = rounds_until_done(StopRule(Protocol(bootstrap=40)), rounds)
+    assert 6 <= taken <= 60

@@ -1,0 +1,56 @@
+"""The settings of a training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from latbench.errors import UsageError
+from latbench.training.config import TrainConfig
+
+
+def test_epochs_leave_out_the_unfilled_batch() -> None:
+    """1,078 images make 16 batches of 64."""
+    assert TrainConfig(epochs=3, batch=64).total_steps(1078) == 48
+    assert TrainConfig(epochs=3, batch=64, steps=5).total_steps(1078) == 5
+
+
+def test_a_batch_fits_the_data() -> None:
+    """A batch larger than the split is refused with the largest that fits."""
+    with pytest.raises(UsageError, match="at most 100"):
+        TrainConfig(batch=101).total_steps(100)
+
+
+def test_the_rate_falls_as_half_a_cosine() -> None:
+    """It begins at ``lr``, is half of it half-way, and always falls."""
+    config = TrainConfig(lr=0.2)
+    rates = [config.lr_at(step, 10) for step in range(10)]
+    assert rates[0] == 0.2
+    assert rates[5] == pytest.approx(0.1)
+    assert rates == sorted(rates, reverse=True)
+    assert 0 < rates[-1] < 0.01
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"epochs": 0},
+        {"steps": 0},
+        {"batch": 1},
+        {"lr": 0.0},
+        {"lr": float("nan")},
+        {"momentum": 0.0},
+        {"momentum": 1.0},
+        {"weight_decay": -1e-4},
+        {"label_smoothing": 1.5},
+        {"clip_norm": 0.0},
+        {"clip_norm": float("inf")},
+        {"report_every": 0},
+        {"seed": -1},
+    ],
+)
+def test_values_out_of_range_are_named(values: dict[str, Any]) -> None:
+    """A bad value ends in its name, not in a training that diverges."""
+    with pytest.raises(UsageError, match=next(iter(values))):
+        TrainConfig(**values)

@@ -1,0 +1,183 @@
+"""Supernet training: one path a step, and nothing else moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from torch import Tensor, nn
+
+from latbench.errors import ArtefactError, InfeasibleError, UsageError
+from latbench.spaces.graph import IntArray
+from latbench.spaces.network import Supernet
+from latbench.spaces.space import SearchSpace
+from latbench.training.callbacks import Callback
+from latbench.training.config import TrainConfig
+from latbench.training.data import ImageData, load_data
+from latbench.training.supernet import TRIES, sample_path, train_supernet
+
+
+class Watch(Callback):
+    """Notes which blocks of a supernet run, and its state at each report."""
+
+    def __init__(self, supernet: Supernet) -> None:
+        self.supernet = supernet
+        self.ran: list[set[str]] = [set()]
+        self.states: list[dict[str, Tensor]] = []
+        for name, block in supernet.blocks.named_children():
+            block.register_forward_hook(self._note(name))
+
+    def _note(self, name: str) -> Callable[[nn.Module, object, object], None]:
+        def note(module: nn.Module, inputs: object, output: object) -> None:
+            self.ran[-1].add(name)
+
+        return note
+
+    def on_step(self, step: int, metrics: Mapping[str, float]) -> None:
+        self.ran.append(set())
+        self.states.append({k: v.clone() for k, v in self.supernet.state_dict().items()})
+
+
+def block_of(name: str) -> str:
+    """Return the block that the weight or buffer ``blocks.<block>.…`` belongs to."""
+    return name.split(".")[1]
+
+
+def test_what_is_not_sampled_stays_bit_for_bit(space: SearchSpace, data: ImageData) -> None:
+    """Neither momentum, nor weight decay, nor batch norm moves anything outside the path."""
+    supernet = space.supernet()
+    watch = Watch(supernet)
+    config = TrainConfig(steps=30, batch=32, lr=0.1, weight_decay=0.01, report_every=1)
+    train_supernet(supernet, data, config, callbacks=[watch])
+    ran_before: set[str] = set()
+    rested = 0
+    for step in range(1, 30):
+        ran_before |= watch.ran[step - 1]
+        for name, value in watch.states[step].items():
+            block = block_of(name)
+            same = torch.equal(value, watch.states[step - 1][name])
+            if block not in watch.ran[step]:
+                assert same, f"{name} moved in step {step} without being sampled"
+                # Only what was trained before has a momentum to be moved by.
+                rested += block in ran_before
+    assert rested > 100
+
+
+def test_what_is_sampled_moves(space: SearchSpace, data: ImageData) -> None:
+    """Every weight of the path of a step changes in it."""
+    supernet = space.supernet()
+    watch = Watch(supernet)
+    train_supernet(
+        supernet, data, TrainConfig(steps=6, batch=32, report_every=1), callbacks=[watch]
+    )
+    for step in range(1, 6):
+        for name in dict(supernet.named_parameters()):
+            if block_of(name) in watch.ran[step]:
+                assert not torch.equal(watch.states[step][name], watch.states[step - 1][name])
+
+
+def test_every_candidate_is_trained(space: SearchSpace, data: ImageData) -> None:
+    """Uniform sampling leaves no candidate out for long."""
+    supernet = space.supernet()
+    watch = Watch(supernet)
+    train_supernet(
+        supernet, data, TrainConfig(steps=40, batch=8, report_every=40), callbacks=[watch]
+    )
+    assert watch.ran[0] == set(dict(supernet.blocks.named_children()))
+
+
+def test_a_filter_restricts_the_paths(space: SearchSpace, data: ImageData) -> None:
+    """Only what the filter accepts is trained."""
+    supernet = space.supernet()
+    trained: list[IntArray] = []
+    forward = supernet.forward
+
+    def noted(images: Tensor, x: IntArray) -> Tensor:
+        trained.append(x)
+        return forward(images, x)
+
+    supernet.forward = noted  # type: ignore[assignment]
+    train_supernet(
+        supernet, data, TrainConfig(steps=20, batch=8), feasible=lambda X: X[:, 1] == X[:, 2]
+    )
+    X = np.array(trained)
+    assert len(X) == 20
+    assert (X[:, 1] == X[:, 2]).all()
+    assert len(np.unique(X, axis=0)) > 10
+
+
+def test_paths_are_uniform_within_the_filter(space: SearchSpace) -> None:
+    """Rejection keeps every feasible path equally likely."""
+
+    def feasible(X: IntArray) -> npt.NDArray[np.bool_]:
+        return np.asarray((X[:, 0] + X[:, 1] <= 2) & (X[:, 2:] == 0).all(axis=1))
+
+    rng = np.random.default_rng(0)
+    X = np.array([sample_path(space, feasible, rng) for _ in range(2400)])
+    _, counts = np.unique(X, axis=0, return_counts=True)
+    assert len(counts) == 6
+    assert np.abs(counts / 400 - 1).max() < 0.2
+
+
+def test_an_empty_filter_ends_after_bounded_tries(space: SearchSpace, data: ImageData) -> None:
+    """A limit that no draw meets is an error, not an endless loop."""
+    tried = 0
+
+    def none(X: IntArray) -> npt.NDArray[np.bool_]:
+        nonlocal tried
+        tried += len(X)
+        return np.zeros(len(X), dtype=np.bool_)
+
+    with pytest.raises(InfeasibleError, match="raise the limit, or train on all"):
+        train_supernet(space.supernet(), data, TrainConfig(steps=2, batch=8), feasible=none)
+    assert tried <= 2 * TRIES
+
+
+def test_training_is_resumed_bit_for_bit(
+    space: SearchSpace, data: ImageData, tmp_path: Path
+) -> None:
+    """Paths, batches, momentum and batch norm go on where they were."""
+
+    class Stop(Callback):
+        def on_step(self, step: int, metrics: Mapping[str, float]) -> None:
+            if step == 12:
+                raise KeyboardInterrupt
+
+    config = TrainConfig(steps=20, batch=16, report_every=3)
+    whole, first, second = space.supernet(), space.supernet(), space.supernet(seed=4)
+    train_supernet(whole, data, config)
+    with pytest.raises(KeyboardInterrupt):
+        train_supernet(first, data, config, checkpoint=tmp_path / "c", callbacks=[Stop()])
+    train_supernet(second, data, config, checkpoint=tmp_path / "c")
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, second.state_dict()[name]), name
+
+
+def test_a_checkpoint_of_another_space_or_limit_is_refused(
+    space: SearchSpace, data: ImageData, tmp_path: Path
+) -> None:
+    """What the paths were drawn from belongs to the checkpoint."""
+    config, path = TrainConfig(steps=2, batch=8), tmp_path / "c"
+    train_supernet(space.supernet(), data, config, checkpoint=path)
+    wider = type(space)(**{**space.options, "head_width": 16})
+    with pytest.raises(ArtefactError, match="head_width is 32 there and 16 here"):
+        train_supernet(wider.supernet(), data, config, checkpoint=path)
+    with pytest.raises(ArtefactError, match="feasible"):
+        train_supernet(
+            space.supernet(),
+            data,
+            config,
+            feasible=lambda X: X[:, 0] == 0,
+            depends_on={"limit_ms": 2.0},
+            checkpoint=path,
+        )
+
+
+def test_data_of_other_channels_is_refused(space: SearchSpace) -> None:
+    """The mistake is named before a convolution fails."""
+    with pytest.raises(UsageError, match="channels=1"):
+        train_supernet(space.supernet(), load_data("digits", 8, 3), TrainConfig(steps=1))
