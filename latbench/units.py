@@ -6,8 +6,14 @@ import re
 from latbench.errors import UsageError
 
 _MS_PER_UNIT = {
-    **{"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "μs": 1e-3},
-    **{"ms": 1.0, "s": 1e3, "min": 6e4, "h": 3.6e6},
+    "ns": 1e-6,
+    "us": 1e-3,
+    "µs": 1e-3,
+    "μs": 1e-3,
+    "ms": 1.0,
+    "s": 1e3,
+    "min": 6e4,
+    "h": 3.6e6,
 }
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([a-zµμ]*)\s*")
 

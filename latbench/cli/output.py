@@ -45,7 +45,15 @@ def emit(document: Mapping[str, Any], render: Callable[[Console], None]) -> None
         print(json.dumps(plain(document), indent=2, allow_nan=False))
     else:
         width = None if sys.stdout.isatty() else _PIPE_WIDTH
-        render(Console(file=sys.stdout, width=width, highlight=False))
+        render(_Output(file=sys.stdout, width=width, highlight=False))
+
+
+class _Output(Console):
+    """A console that leaves it to the command line what becomes of a reader that went away."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the error that rich would turn into exit code 1."""
+        raise BrokenPipeError
 
 
 def note(text: str) -> None:

@@ -118,7 +118,7 @@ def _number(pattern: re.Pattern[str], option: str) -> int | None:
 
 def _natural(text: str) -> list[tuple[int, str]]:
     return [
-        (int(piece), "") if piece.isdigit() else (0, piece) for piece in re.split(r"(\d+)", text)
+        (int(piece), "") if piece.isdecimal() else (0, piece) for piece in re.split(r"(\d+)", text)
     ]
 
 

@@ -63,7 +63,7 @@ def attribution_body(found: Attribution | str, networks: int) -> Markup:
                         unit,
                     ),
                     number_column(
-                        "Part of its sum (%)",
+                        "Part of its sum",
                         [
                             None if not total else 100 * part / total
                             for part, total in zip(parts, sums, strict=True)

@@ -212,7 +212,7 @@ def _table(rows: Sequence[ComparisonRow], calibrated: bool) -> Markup:
         latency_column("True", (row.true_ms for row in rows), unit),
         interval_column("Interval", ((row.low_ms, row.high_ms) for row in rows), unit),
         latency_column("Accumulated", (row.accumulated_ms for row in rows), unit),
-        number_column("Accumulated less true (%)", map(_gap, rows), _percent_or_unknown),
+        number_column("Accumulated less true", map(_gap, rows), _percent_or_unknown),
         text_column("Status", (row.status for row in rows)),
     ]
     if calibrated:

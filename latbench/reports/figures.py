@@ -9,7 +9,7 @@ from typing import Any
 from latbench.reports.markup import Markup, tag
 
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
-INK, MUTED, GRID = "#1b1f24", "#57606a", "#e3e7ec"
+INK, MUTED, PALE, GRID = "#1b1f24", "#57606a", "#a3acb6", "#e3e7ec"
 BLUE, ORANGE, GREEN, PURPLE, RED, SKY = (
     "#0072b2",
     "#c65102",
@@ -70,6 +70,13 @@ def chart(x_title: str, y_title: str, height: int = 420) -> Any:
     figure.update_xaxes(title_text=x_title)
     figure.update_yaxes(title_text=y_title)
     return figure
+
+
+def mark(drawn: Any, x: float | None, name: str) -> None:
+    """Draw a dashed vertical line at ``x``, explained in the legend, where nothing hides it."""
+    line = {"color": RED, "width": 2, "dash": "dash"}
+    drawn.add_vline(x=x, line=line, name=name, showlegend=True)
+    drawn.update_layout(showlegend=True)
 
 
 def label(text: str) -> str:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from latbench.reports.figures import BLUE, MUTED, RED, chart, figure, label
+from latbench.reports.figures import BLUE, PALE, chart, figure, label, mark
 from latbench.reports.markup import Markup, definitions, joined, tag
 from latbench.reports.origin import Origin
 from latbench.reports.page import Part, Section, write_page
@@ -134,19 +134,16 @@ def _figure(rows: Mapping[str, Scores], scores: PredictorScores) -> Markup | Non
         x=list(errors.values()),
         y=[label(name) for name in errors],
         orientation="h",
-        marker={"color": [BLUE if name == scores.kind else MUTED for name in errors]},
+        marker={"color": [BLUE if name == scores.kind else PALE for name in errors]},
         text=[percent(error) for error in errors.values()],
-        textposition="auto",
+        textposition="outside",
+        cliponaxis=False,
+        showlegend=False,
         hovertemplate="%{y}: %{x:.3g} %<extra></extra>",
     )
     noise = finite(scores.noise_mape)
     if noise is not None:
-        drawn.add_vline(
-            x=noise,
-            line={"color": RED, "width": 2, "dash": "dash"},
-            annotation={"text": f"noise {percent(noise)}", "font": {"color": RED}},
-            annotation_position="top",
-        )
+        mark(drawn, noise, f"noise {percent(noise)}")
     drawn.update_yaxes(autorange="reversed", showgrid=False, ticks="")
     line = "" if noise is None else " The dashed line is what a perfect predictor would score."
     return figure(

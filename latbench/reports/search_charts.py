@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from latbench.reports.figures import BLUE, GREEN, INK, RED, SKY, chart, figure, label, whiskers
+from latbench.reports.figures import (
+    BLUE,
+    GREEN,
+    INK,
+    RED,
+    SKY,
+    chart,
+    figure,
+    label,
+    mark,
+    whiskers,
+)
 from latbench.reports.markup import Markup
 from latbench.reports.wording import Unit, count, finite, latency
 
@@ -41,13 +52,8 @@ def latency_figure(networks: Sequence[BaselineRow], target_ms: float) -> Markup:
             error_x={**whiskers(values, lows, highs), "color": INK},
             hovertemplate=f"%{{y}}, {name}: %{{x:.4g}} {unit.name}<extra></extra>",
         )
-    drawn.add_vline(
-        x=unit.value(target_ms),
-        line={"color": RED, "width": 2, "dash": "dash"},
-        annotation={"text": f"target {latency(target_ms)}", "font": {"color": RED}},
-        annotation_position="top",
-    )
-    drawn.update_layout(barmode="group", bargap=0.3, legend={"y": -0.2, "yanchor": "top"})
+    mark(drawn, unit.value(target_ms), f"target {latency(target_ms)}")
+    drawn.update_layout(barmode="group", bargap=0.3)
     drawn.update_yaxes(autorange="reversed", showgrid=False, ticks="")
     drawn.update_xaxes(rangemode="tozero")
     found = networks[0]
@@ -95,12 +101,7 @@ def history_figure(summary: SearchSummary) -> Markup:
             name="found",
             hoverinfo="skip",
         )
-    drawn.add_vline(
-        x=unit.value(summary.target_ms),
-        line={"color": RED, "width": 2, "dash": "dash"},
-        annotation={"text": f"target {latency(summary.target_ms)}", "font": {"color": RED}},
-        annotation_position="top",
-    )
+    mark(drawn, unit.value(summary.target_ms), f"target {latency(summary.target_ms)}")
     within = sum(row.predicted_ms <= summary.target_ms for row in history)
     return figure(
         drawn,

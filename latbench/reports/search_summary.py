@@ -49,10 +49,7 @@ class BaselineRow:
         Raises:
             UsageError: it is below 0 or above 1, as a percentage would be.
         """
-        if self.accuracy is not None and not 0 <= self.accuracy <= 1:
-            raise UsageError(
-                f"the accuracy of {self.name} is {self.accuracy}; give a share from 0 to 1"
-            )
+        _check_share(self.name, self.accuracy)
 
 
 @dataclass(frozen=True)
@@ -110,6 +107,14 @@ class SearchSummary:
     notes: Sequence[str] = ()
     next_commands: Sequence[str] = ()
     device_facts: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse an accuracy that is no share.
+
+        Raises:
+            UsageError: it is below 0 or above 1, as a percentage would be.
+        """
+        _check_share("the network found", self.accuracy)
 
     @property
     def met(self) -> bool | None:
@@ -211,3 +216,9 @@ def headline(summary: SearchSummary) -> str:
 
 def _verdict(summary: SearchSummary) -> str:
     return {None: "open", True: "met", False: "missed"}[summary.met]
+
+
+def _check_share(name: str, accuracy: float | None) -> None:
+    known = finite(accuracy)
+    if known is not None and not 0 <= known <= 1:
+        raise UsageError(f"the accuracy of {name} is {known}; give a share from 0 to 1")

@@ -19,8 +19,8 @@ a { color: var(--accent); }
 .headline { font-size: 1.2rem; line-height: 1.45; margin: 0 0 .75rem; }
 .met, .missed, .open { border-left: 5px solid; padding: .1rem 0 .1rem .9rem; }
 .met { border-color: #1a7f37; } .missed { border-color: #b42318; } .open { border-color: #9a6700; }
-code, pre, .code { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono",
-  monospace; font-size: .82rem; }
+code, pre, tbody .code { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas,
+  "DejaVu Sans Mono", monospace; font-size: .82rem; }
 pre { background: var(--pale); border: 1px solid var(--line); border-radius: 6px;
   padding: .7rem .9rem; margin: .5rem 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 code { overflow-wrap: anywhere; }
@@ -57,7 +57,7 @@ caption { text-align: left; color: var(--muted); padding-bottom: .4rem; }
 th, td { text-align: left; padding: .32rem .6rem; border-bottom: 1px solid var(--line);
   vertical-align: baseline; }
 thead th { border-bottom: 2px solid var(--muted); vertical-align: bottom; }
-th.text, th.number { font-weight: 600; } tbody th { font-weight: 400 !important; }
+thead th { font-weight: 600; } tbody th { font-weight: 400 !important; }
 .number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 thead .number { white-space: normal; }
 tbody .code { overflow-wrap: anywhere; min-width: 15rem; font-size: .76rem; line-height: 1.45; }

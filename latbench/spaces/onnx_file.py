@@ -7,7 +7,15 @@ from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import FunctionProto, GraphProto, ModelProto, TensorProto, helper, inliner
+from onnx import (
+    FunctionProto,
+    GraphProto,
+    ModelProto,
+    TensorProto,
+    helper,
+    inliner,
+    numpy_helper,
+)
 
 from latbench.errors import UsageError
 from latbench.spaces.identity import graph_id
@@ -34,7 +42,8 @@ def workload_from_file(path: Path, batch: int = 1) -> Workload:
     del model.graph.value_info[:]
     try:
         onnx.checker.check_model(model)
-    except onnx.checker.ValidationError as failure:
+    # Where the message itself holds bytes that are no text, it is a UnicodeDecodeError.
+    except (onnx.checker.ValidationError, UnicodeDecodeError) as failure:
         reason = str(failure).strip().splitlines()[0]
         raise UsageError(f"{path} is not a valid ONNX model: {reason}") from failure
     if model.functions:  # the name of a function says nothing of what it computes
@@ -82,14 +91,15 @@ def _refuse_missing_weights(path: Path, model: ModelProto) -> None:
                     f"{path} keeps the weights of {tensor.name!r} in another file; save the model "
                     "as one file (onnx.save with save_as_external_data=False)"
                 )
-    for tensor in model.graph.initializer:
-        try:
-            onnx.checker.check_tensor(tensor)
-        except onnx.checker.ValidationError as failure:
-            raise UsageError(
-                f"{path} declares the weight {tensor.name!r} of shape {list(tensor.dims)} but "
-                "holds no data for it (or data of another size); export the model with its weights"
-            ) from failure
+            try:
+                onnx.checker.check_tensor(tensor)
+                numpy_helper.to_array(tensor)
+            except (onnx.checker.ValidationError, ValueError, TypeError, KeyError) as failure:
+                raise UsageError(
+                    f"{path} declares the weight {tensor.name!r} of shape {list(tensor.dims)} but "
+                    "holds no data for it (or data of another size); export the model with its "
+                    "weights"
+                ) from failure
 
 
 def _tensors(part: GraphProto | FunctionProto) -> Iterator[TensorProto]:
@@ -98,7 +108,9 @@ def _tensors(part: GraphProto | FunctionProto) -> Iterator[TensorProto]:
         yield from part.initializer
     for node in part.node:
         for attribute in node.attribute:
-            yield from (attribute.t, *attribute.tensors)
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
             for graph in (attribute.g, *attribute.graphs):
                 yield from _tensors(graph)
 

@@ -32,6 +32,7 @@ FloatArray = npt.NDArray[np.float64]
 
 FORMAT = "latbench-architecture"
 FORMAT_VERSION = 1
+_ENUMERABLE = 50_000
 
 
 @dataclass(frozen=True)
@@ -301,7 +302,16 @@ class SearchSpace(ABC):
 
     def path(self, X: npt.ArrayLike) -> Any:
         """Return how often each block runs after pruning: CSR matrix (n, blocks) of float64."""
-        return self._table.path(self.check(X))
+        checked = self.check(X)
+        if self.additive or self.size > _ENUMERABLE:
+            return self._table.path(checked)
+        return self._every_path[np.ravel_multi_index(tuple(checked.T), self.sizes)]
+
+    @cached_property
+    def _every_path(self) -> Any:
+        """Pruning takes milliseconds an architecture; in a small space it is done once for all."""
+        every = np.indices(self.sizes).reshape(len(self.sizes), -1).T
+        return self._table.path(self._canonicalised(every))
 
     def placed(self, X: npt.ArrayLike) -> IntArray:
         """Return the number of the block that runs at each node of the graph, (n, nodes).

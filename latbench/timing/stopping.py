@@ -20,7 +20,8 @@ class StopRule:
 
     The process has done its part once it gave its share of clean rounds and the half-width is
     small enough at two consecutive checks, or once it gave the most it may. A tainted round is
-    made up for by another, up to twice that most.
+    made up for by another, up to twice that most, but not where so many are tainted already that
+    the estimate would be unstable with all of the others clean.
     """
 
     def __init__(self, protocol: Protocol, before: Iterable[Round] = ()) -> None:
@@ -49,7 +50,9 @@ class StopRule:
         if self._agreeing >= 2 and len(self._own) >= self._protocol.rounds_least:
             return "converged"
         most = self._protocol.rounds_most
-        if len(self._own) >= most or self._rounds >= 2 * most:
+        tainted = self._rounds - len(self._own)
+        hopeless = tainted > self._protocol.taint_limit * 2 * most
+        if len(self._own) >= most or self._rounds >= 2 * most or hopeless:
             return "rounds"
         return None
 

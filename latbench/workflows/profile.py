@@ -6,8 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from latbench.profiling.process import LocalExecutor
 from latbench.profiling.subjects import Subject, block_subjects, model_subject, network_subjects
@@ -102,7 +105,9 @@ def profile(
     failed: list[dict[str, str]] = []
     rows: list[dict[str, Any]] = []
     for target, instance in targets:
-        subjects, again = _subjects(wanted, target.batch)
+        with progress("preparing the workloads") as tick:
+            subjects = _subjects(wanted, target.batch, tick)
+        again = [one for one in subjects if one.kind == "network"][: wanted.repeats]
         for campaign, chosen in (("main", subjects), (REPEAT, again)):
             if not chosen:
                 continue
@@ -130,17 +135,21 @@ def profile(
     return Profiled([target for target, _ in targets], measured, reused, failed, rows)
 
 
-def _subjects(wanted: Wanted, batch: int) -> tuple[list[Subject], list[Subject]]:
-    subjects = [model_subject(path, batch) for path in wanted.models]
-    again: list[Subject] = []
-    if wanted.space is not None:
-        if wanted.blocks:
-            subjects += block_subjects(wanted.space, batch)
-        X = draw(wanted.space, wanted.networks, wanted.seed)
-        networks = network_subjects(wanted.space, X, batch)
-        subjects += networks
-        again = networks[: wanted.repeats]
-    return subjects, again
+def _subjects(wanted: Wanted, batch: int, tick: Tick) -> list[Subject]:
+    makers: list[Callable[[], list[Subject]]] = [
+        partial(lambda path: [model_subject(path, batch)], path) for path in wanted.models
+    ]
+    space = wanted.space
+    if space is not None:
+        blocks = space.blocks if wanted.blocks else ()
+        makers += [partial(block_subjects, space, batch, [block]) for block in blocks]
+        X = draw(space, wanted.networks, wanted.seed)
+        makers += [partial(network_subjects, space, x[np.newaxis], batch) for x in X]
+    subjects: list[Subject] = []
+    for done, make in enumerate(makers, start=1):
+        subjects += make()
+        tick(done, len(makers))
+    return subjects
 
 
 def _rows(

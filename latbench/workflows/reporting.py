@@ -163,8 +163,9 @@ def headline(found: Found) -> str:
         f"The found network measures {format_ms(true.latency_ms)} "
         f"({format_ms(true.low_ms)} to {format_ms(true.high_ms)}, {true.status}) and {verdict} the "
         f"target of {format_ms(found.target_ms)}; predicted "
-        f"{format_ms(found.result.predicted_ms)}, sum of its blocks {format_ms(found.accumulated_ms)}; "
-        f"validation accuracy {found.accuracy:.2%} ({found.data})."
+        f"{format_ms(found.result.predicted_ms)}, sum of its blocks "
+        f"{format_ms(found.accumulated_ms)}; validation accuracy {found.accuracy:.2%} "
+        f"({found.data})."
     )
 
 

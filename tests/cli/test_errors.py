@@ -8,6 +8,7 @@ import subprocess
 import textwrap
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ def test_a_store_that_is_none_is_named(what: str, run: Run, tmp_path: Path) -> N
     elif what == "text":
         path.write_text("no database " * 100, encoding="ascii")
     elif what == "other tables":
-        with sqlite3.connect(path) as connection:
+        with closing(sqlite3.connect(path)) as connection:
             connection.execute("CREATE TABLE songs (title TEXT)")
     done = run("--store", f"sqlite:///{path}", "export", "a.csv")
     assert (done.code, done.out) == (1, "")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import replace
+from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -28,6 +31,67 @@ PLACES = tuple(
     for stage, depth in enumerate(DEPTHS, start=1)
     for place in range(1, depth + 1)
 )
+
+
+class Document(HTMLParser):
+    """Reads a page: its elements, its visible text, and what is wrong with it."""
+
+    VOID = frozenset({"meta", "wbr", "path", "rect", "br", "col", "hr"})
+    LOADING = frozenset({"src", "srcset", "href", "action", "data", "poster", "xlink:href"})
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.objections: list[str] = []
+        self.ids: list[str] = []
+        self.feed(page)
+        self.close()
+        self.objections += [f"<{name}> is never closed" for name in self.open]
+        self.objections += [f"id {one!r} twice" for one in self.ids if self.ids.count(one) > 1]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        for name, value in attrs:
+            if name in self.LOADING and not (value or "").startswith("#"):
+                self.objections.append(f"<{tag}> loads {value}")
+            if "url(" in (value or "") or name.startswith("on"):
+                self.objections.append(f"<{tag}> has {name}={value!r}")
+            if name == "id":
+                self.ids.append(value or "")
+        if given.get("role") == "img" and not given.get("aria-label") and tag != "svg":
+            self.objections.append(f"<{tag}> is an image without description")
+        if tag == "th" and "scope" not in given:
+            self.objections.append("<th> without scope")
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self.objections.append(f"<{tag}/> is no void element")
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.objections.append(f"</{tag}> closes something else")
+
+    def handle_data(self, data: str) -> None:
+        if not {"script", "style"} & set(self.open):
+            self.words.append(data)
+        if "style" in self.open and re.search(r"@import|url\(", data):
+            self.objections.append("the style loads something")
+
+
+@pytest.fixture
+def objections() -> Callable[[str], list[str]]:
+    """A function that returns what is wrong with a page: balance, loads, ids, descriptions."""
+    return lambda page: Document(page).objections
+
+
+@pytest.fixture
+def visible() -> Callable[[str], str]:
+    """A function that returns the text that a reader of a page sees, with plain spaces."""
+    return lambda page: " ".join(" ".join(Document(page).words).split())
 
 
 def architectures(n: int, rng: np.random.Generator) -> list[str]:

