@@ -102,7 +102,7 @@ def _bars(options: list[str]) -> dict[str, _Bar]:
             bars[option] = _Bar(option, MUTED, 0.0)
             continue
         kernel, expansion = _number(_KERNEL, option), expansions[option]
-        if kernel is not None and expansion is not None and widest is not None:
+        if kernel is not None and expansion is not None and widest:
             colour = _KERNEL_COLOURS.get(kernel, MUTED)
             bars[option] = _Bar(f"kernel {kernel}", colour, expansion / widest)
         else:

@@ -67,7 +67,7 @@ class Comparison:
         mape, bias: of the accumulated against the true latencies, percent.
         spearman: their rank correlation; None where it is not defined.
         within_1, within_5, within_10: percentage of networks whose sum is that close.
-        noise_mape: what a perfect predictor would score, percent; None if nothing was repeated.
+        noise_mape: what a perfect predictor would score, percent; None if too few were repeated.
         calibrated_mape: of the calibrated latencies, percent.
         notes: what a reader must know, in sentences.
     """
@@ -151,7 +151,7 @@ def headline(comparison: Comparison) -> str:
         )
     noise = finite(comparison.noise_mape)
     repeats = (
-        "how well the measurements repeat was not measured"
+        "how well the measurements themselves repeat is not known"
         if noise is None
         else f"the measurements themselves repeat to {percent(noise)}"
     )

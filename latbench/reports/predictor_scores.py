@@ -32,7 +32,7 @@ class PredictorScores:
         interval_coverage: percentage of the unseen networks within their interval; None where
             there are too few networks for intervals.
         nominal_coverage: what that percentage should be.
-        noise_mape: what a perfect predictor would score, percent; None if nothing was repeated.
+        noise_mape: what a perfect predictor would score, percent; None if too few were repeated.
         device_facts: see :class:`~latbench.reports.origin.Origin`.
         notes: what a reader must know, in sentences.
     """
@@ -91,7 +91,7 @@ def headline(scores: PredictorScores) -> str:
         f"{percent(own)} on average."
     )
     noise = (
-        "What a perfect predictor would score is not known: no network was measured twice."
+        "What a perfect predictor would score is not known: too few networks were measured twice."
         if finite(scores.noise_mape) is None
         else f"A perfect predictor would score {percent(scores.noise_mape)}, because measurements "
         "vary."

@@ -50,11 +50,13 @@ class Runtime(ABC):
     Attributes:
         name: registered name.
         precisions: those it takes.
+        device_kinds: kinds of device profile it runs on: ``cpu``, ``gpu`` or ``soc``.
         options: names of the runtime options it takes, with what each does.
     """
 
     name: ClassVar[str]
     precisions: ClassVar[tuple[str, ...]] = ("fp32",)
+    device_kinds: ClassVar[tuple[str, ...]] = ("cpu",)
     options: ClassVar[Mapping[str, str]] = {}
 
     @abstractmethod

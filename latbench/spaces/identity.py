@@ -62,24 +62,22 @@ class _Graph:
         kept = []
         for node in reversed(nodes):
             if needed.intersection(node.output):
-                kept.append(node)
-                needed.update(name for name in self._inputs(node) if name)
+                read = [self._source(name) for name in (*node.input, *_captured(node))]
+                kept.append((node, read))
+                needed.update(name for name in read if name)
         self.nodes = kept[::-1]
         self.inputs = [value.name for value in graph.input if value.name not in self._constants]
         self.leaves = [name for name in self._constants if name in needed]
         self._values = {value.name: value for value in graph.input}
         self._weights = {
             name
-            for node in self.nodes
-            for slot, name in enumerate(self._inputs(node))
+            for node, read in self.nodes
+            for slot, name in enumerate(read)
             if name in self._constants and is_weight(node, slot, self._constants[name])
         }
 
     def _source(self, name: str) -> str:
         return self._alias.get(name, name)
-
-    def _inputs(self, node: NodeProto) -> list[str]:
-        return [self._source(name) for name in (*node.input, *_captured(node))]
 
     def forward(self) -> tuple[dict[str, str], list[str]]:
         """Return how each tensor is made, by name, and each node, in order, as hashes."""
@@ -89,8 +87,8 @@ class _Graph:
         }
         made |= {name: self._leaf(name) for name in self.leaves}
         heads = []
-        for node in self.nodes:
-            inputs = [made[name] if name else _ABSENT for name in self._inputs(node)]
+        for node, read in self.nodes:
+            inputs = [made[name] if name else _ABSENT for name in read]
             if node.op_type in _COMMUTATIVE:
                 inputs.sort()
             while inputs and inputs[-1] == _ABSENT:
@@ -118,14 +116,14 @@ class _Graph:
         for position, name in enumerate(self.outputs):
             used[name].append(_digest("output", str(position)))
         nodes = []
-        for node, head in zip(reversed(self.nodes), reversed(heads), strict=True):
+        for (node, read), head in zip(reversed(self.nodes), reversed(heads), strict=True):
             users = [
                 f"{position}:{use}"
                 for position, name in enumerate(node.output)
                 for use in sorted(used[name])
             ]
             nodes.append(_digest(head, *users))
-            for slot, name in enumerate(self._inputs(node)):
+            for slot, name in enumerate(read):
                 if name:
                     place = "any" if node.op_type in _COMMUTATIVE else str(slot)
                     used[name].append(_digest(nodes[-1], place))
@@ -140,6 +138,8 @@ def _captured(node: NodeProto) -> list[str]:
     """Return the names that the subgraphs of ``node`` take from the graph around it."""
     names: set[str] = set()
     for attribute in node.attribute:
+        if attribute.type not in (AttributeProto.GRAPH, AttributeProto.GRAPHS):
+            continue
         for graph in (attribute.g, *attribute.graphs):
             own = {value.name for value in (*graph.input, *graph.initializer)}
             read = {value.name for value in graph.output}

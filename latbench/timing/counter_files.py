@@ -26,7 +26,7 @@ class CounterFiles:
         """Locate the files below ``root`` for ``cpus``, by default those of the affinity mask."""
         base = Path(root)
         mask = sorted(os.sched_getaffinity(0) if cpus is None else cpus)
-        groups = list(_control_groups(base))
+        groups = list(control_groups(base))
         cores = (
             base / f"sys/devices/system/cpu/cpu{cpu}/thermal_throttle/core_throttle_count"
             for cpu in mask
@@ -54,7 +54,7 @@ class CounterFiles:
         return sum(ticks) if ticks else None
 
 
-def _control_groups(base: Path) -> Iterator[Path]:
+def control_groups(base: Path) -> Iterator[Path]:
     """Yield this process's groups that may govern CPU time, each followed by those above it.
 
     A container may see its own group as the root of the mount while the kernel names it by the

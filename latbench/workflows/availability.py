@@ -64,7 +64,7 @@ def obstacle(name: str, profile: DeviceProfile) -> str | None:
         return "not part of this version of latbench"
     runtime: Runtime = registry.load(registry.RUNTIMES, name)()
     # A runtime of the processor would measure the wrong thing under the name of a GPU.
-    if profile.kind not in getattr(runtime, "device_kinds", ("cpu",)):
+    if profile.kind not in runtime.device_kinds:
         return f"it does not run on a device of the kind {profile.kind!r}"
     return runtime.available()
 

@@ -16,7 +16,8 @@ from latbench.store import Store
 from latbench.target import Target
 from latbench.workflows.fit import fit_held_out
 from latbench.workflows.measured import Measured, measured
-from latbench.workflows.profile import Progress, Wanted, profile, silent
+from latbench.workflows.profile import Wanted, profile
+from latbench.workflows.progress import Progress, silent
 from latbench.workflows.setting import Setting
 
 FloatArray = npt.NDArray[np.float64]

@@ -26,7 +26,8 @@ from latbench.workflows.compare import Compared, compare
 from latbench.workflows.fit import NOMINAL_COVERAGE, Examples, Fitted, fit_predictor
 from latbench.workflows.measured import Measured, measured
 from latbench.workflows.predictors import default_folder
-from latbench.workflows.profile import Progress, Wanted, profile, silent
+from latbench.workflows.profile import Wanted, profile
+from latbench.workflows.progress import Progress, silent
 from latbench.workflows.search import Found, SearchSettings, save, search
 from latbench.workflows.setting import Setting
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from latbench.devices import HostFacts
 from latbench.devices.host import host_facts, read_text
-from latbench.timing.counter_files import _control_groups as control_groups
+from latbench.timing.counter_files import control_groups as control_groups
 from latbench.workflows.checks import Check
 
 UNTOLD = "not told"

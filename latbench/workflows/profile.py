@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,15 +20,7 @@ from latbench.target import Target
 from latbench.timing import Protocol
 from latbench.workflows.architectures import draw
 from latbench.workflows.measured import REPEAT
-
-Tick = Callable[[int, int], None]
-Progress = Callable[[str], AbstractContextManager[Tick]]
-"""Opens a progress display with a title; what it gives is told (done, total)."""
-
-
-def silent(title: str) -> AbstractContextManager[Tick]:
-    """Show no progress."""
-    return nullcontext(lambda done, total: None)
+from latbench.workflows.progress import Progress, Tick, silent
 
 
 @dataclass(frozen=True)

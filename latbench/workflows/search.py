@@ -23,7 +23,7 @@ from latbench.timing import Protocol
 from latbench.units import format_ms
 from latbench.workflows.architectures import draw
 from latbench.workflows.predictors import space_of
-from latbench.workflows.profile import Progress, silent
+from latbench.workflows.progress import Progress, silent
 
 if TYPE_CHECKING:
     from latbench.searcher import SearchResult

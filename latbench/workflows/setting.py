@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+import latbench
 from latbench import devices, registry
 from latbench.errors import MissingMeasurementsError, UsageError
 from latbench.target import PRECISIONS, Target
@@ -150,7 +153,7 @@ class Setting:
         what = "measurements" if kind is None else f"measured {kind}s"
         of = "" if space is None else f" of {space['name']}"
         words = ["latbench profile"]
-        words += [f"--space {space['name']}"] if space is not None else []
+        words += _space_words(space) if space is not None else []
         words += {"network": ["--networks 100"], "block": ["--blocks"], None: []}[kind]
         words += [self.arguments()] if self.arguments() else []
         others = "; ".join(target.label for target in measured[:3])
@@ -161,3 +164,18 @@ class Setting:
             f"batch {self.batch}, threads {self.threads}{options}"
         )
         return f"the store holds no {what}{of} on {asked}.{there} Measure: {' '.join(words)}"
+
+
+def _space_words(spec: Mapping[str, Any]) -> list[str]:
+    """Return what says a space on the command line: its name, and options that are no defaults."""
+    name = spec["name"]
+    known = name in registry.names(registry.SPACES)
+    defaults = latbench.space(name).spec["options"] if known else {}
+    return [
+        f"--space {name}",
+        *(
+            f"--space-option {shlex.quote(f'{option}={json.dumps(value)}')}"
+            for option, value in spec["options"].items()
+            if option not in defaults or defaults[option] != value
+        ),
+    ]

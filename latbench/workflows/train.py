@@ -16,7 +16,7 @@ from latbench.spaces import IntArray, SearchSpace
 from latbench.store import Store
 from latbench.target import Target
 from latbench.timing import Protocol
-from latbench.workflows.profile import Progress, silent
+from latbench.workflows.progress import Progress, silent
 from latbench.workflows.search import prepare
 
 if TYPE_CHECKING:

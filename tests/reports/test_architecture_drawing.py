@@ -33,6 +33,11 @@ def test_skip_has_no_bar() -> None:
     assert drawing({"a": "skip", "b": "none"}).count("stroke-dasharray") == 2
 
 
+def test_no_expansion_at_all() -> None:
+    """An expansion of 0 is drawn like any other name, not divided by."""
+    assert bars({"a": "mb0k3"}) == bars({"a": "other"})
+
+
 def test_a_kernel_keeps_its_colour() -> None:
     """Kernel 5 looks the same whether or not there is a kernel 3 beside it."""
     assert bars({"a": "mb3k5"})[0][1] == bars({"a": "mb3k3", "b": "mb3k5"})[1][1]

@@ -44,7 +44,7 @@ def test_headline_without_bias(comparison: Comparison) -> None:
 def test_headline_without_repeats(comparison: Comparison) -> None:
     """Where nothing was measured twice, the noise is not given as a number."""
     text = headline(replace(comparison, noise_mape=None))
-    assert "how well the measurements repeat was not measured" in text
+    assert "how well the measurements themselves repeat is not known" in text
 
 
 def test_numbers_have_units(

@@ -31,7 +31,7 @@ def test_beaten_by_a_baseline(scores: PredictorScores) -> None:
 def test_noise_not_known(scores: PredictorScores) -> None:
     """Without repeats there is no number for the noise."""
     text = said(replace(scores, noise_mape=None))
-    assert "is not known: no network was measured twice" in text
+    assert "is not known: too few networks were measured twice" in text
 
 
 @pytest.mark.parametrize("baselines", [{}, {"flops": {"mape": None}}])

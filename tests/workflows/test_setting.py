@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import latbench
 from latbench.errors import MissingMeasurementsError, PluginError, UnavailableError, UsageError
 from latbench.store import InstanceRow, JobRow, MeasurementRow, Store, SubjectRow, WorkloadRow
 from latbench.target import PRECISIONS, Target
@@ -177,3 +178,13 @@ def test_missing_says_what_is_there(store: Store, add: Add) -> None:
         Setting(runtime="torch", threads=2).stored(store)
     assert target.label in str(caught.value)
     assert "latbench profile --runtime torch --threads 2" in str(caught.value)
+
+
+def test_missing_names_the_space_with_its_options(store: Store) -> None:
+    """What measures a space with options of its own says them, and only them."""
+    space = latbench.space("mobilenet", image_size=96)
+    with pytest.raises(MissingMeasurementsError) as caught:
+        Setting().stored(store, space.spec, "block")
+    assert str(caught.value).endswith(
+        "Measure: latbench profile --space mobilenet --space-option image_size=96 --blocks"
+    )

@@ -1,4 +1,4 @@
-"""What a space's author fills in, and the fixtures that the checks share."""
+"""What the checks on search spaces work with: a space, and some of its architectures."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 from latbench.spaces import IntArray, SearchSpace
 
 
-class SpaceHooks(ABC):
-    """The hooks of :class:`latbench.testing.spaces.SpaceSuite`.
+class SpaceFixtures(ABC):
+    """A space of :meth:`make_space`, built once a class.
 
     Attributes:
         networks: how many sampled networks to build; each takes a second or so.
@@ -45,5 +45,5 @@ class SpaceHooks(ABC):
 
 # A space exports each block once, so that its networks are stitched quickly from the second on.
 @lru_cache(maxsize=1)
-def _made(suite: type[SpaceHooks]) -> SearchSpace:
+def _made(suite: type[SpaceFixtures]) -> SearchSpace:
     return suite().make_space()

@@ -1,4 +1,4 @@
-"""What holds for the networks of every space: in torch, stitched to ONNX, and as a supernet."""
+"""Checks on the networks of a space: in torch, stitched to ONNX, and along a supernet."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import onnx
 from latbench.runtimes import random_inputs
 from latbench.spaces import Block, IntArray, SearchSpace, Shape
 from latbench.testing import onnx_models
-from latbench.testing.space_hooks import SpaceHooks
+from latbench.testing.space_fixtures import SpaceFixtures
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from latbench.spaces.network import ArchitectureNetwork
 
 
-class NetworkChecks(SpaceHooks):
+class SpaceNetworkChecks(SpaceFixtures):
     """One check a rule of :class:`latbench.spaces.SearchSpace` that builds networks."""
 
     # torch

@@ -1,0 +1,306 @@
+"""What every runtime must do: subclass :class:`RuntimeSuite` under a name pytest collects.
+
+.. code-block:: python
+
+    class TestMyRuntime(RuntimeSuite):
+        def make_runtime(self):
+            return MyRuntime()
+
+Where the runtime is not available, its checks are skipped with its own reason.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from onnx import ModelProto
+
+from latbench import registry
+from latbench.errors import MeasurementError, UnavailableError, UsageError
+from latbench.runtimes import Runtime, random_inputs
+from latbench.runtimes.runtime import Array
+from latbench.spaces import Block, SearchSpace, Sum, Workload
+from latbench.spaces.weights import with_weights
+from latbench.target import PRECISIONS, Target
+from latbench.testing import onnx_models
+
+WORKLOADS = ("block", "join", "network", "batch of 3", "cell", "constant")
+
+
+class RuntimeSuite(ABC):
+    """One check a rule of :class:`latbench.runtimes.Runtime`, on small blocks and networks.
+
+    Attributes:
+        device: the device profile of the targets.
+        reads_onnx: whether it compiles ONNX models, and so takes a user's file.
+        tolerance: greatest difference to the reference, relative to the largest output.
+    """
+
+    device: ClassVar[str] = "cpu"
+    reads_onnx: ClassVar[bool] = True
+    tolerance: ClassVar[float] = 1e-4
+
+    @abstractmethod
+    def make_runtime(self) -> Runtime:
+        """Return the runtime under test."""
+
+    def make_target(self, runtime: Runtime, batch: int = 1) -> Target:
+        """Return the target that most checks compile for."""
+        return runtime.target(self.device, runtime.precisions[0], batch)
+
+    def reference(self, workload: Workload) -> ModelProto | None:
+        """Return an ONNX model that computes what the runtime does, down to the weights.
+
+        None where they cannot be known: then outputs are checked for shape and order alone.
+        """
+        return with_weights(workload.model)
+
+    @pytest.fixture
+    def runtime(self) -> Runtime:
+        """The runtime, if it is available here."""
+        runtime = self.make_runtime()
+        reason = runtime.available()
+        if reason is not None:
+            pytest.skip(f"{runtime.name}: {reason}")
+        return runtime
+
+    @pytest.fixture
+    def target(self, runtime: Runtime) -> Target:
+        """The target of :meth:`make_target`."""
+        return self.make_target(runtime)
+
+    # The runtime
+
+    def test_it_is_available_or_says_what_is_missing(self) -> None:
+        """``available`` raises nothing; what is missing is the text of an UnavailableError."""
+        runtime = self.make_runtime()
+        reason = runtime.available()
+        if reason is None:
+            return
+        assert reason
+        assert "\n" not in reason
+        with pytest.raises(UnavailableError) as refused:
+            self.make_target(runtime)
+        assert reason in str(refused.value)
+        assert runtime.name in str(refused.value)
+
+    def test_its_version_is_part_of_the_target(self, runtime: Runtime, target: Target) -> None:
+        """The version is the same each time, and a target carries it with the runtime's name."""
+        assert runtime.version()
+        assert runtime.version() == self.make_runtime().version() == target.runtime_version
+        assert target.runtime == runtime.name
+
+    def test_what_it_takes_is_declared(self, runtime: Runtime) -> None:
+        """Precisions are those of latbench, and every option says what it does."""
+        assert runtime.precisions
+        assert set(runtime.precisions) <= set(PRECISIONS)
+        assert all(runtime.options.values())
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"precision": "fp31"},
+            {"precision": ""},
+            {"options": {"no such option": "1"}},
+            {"batch": 0},
+            {"threads": 0},
+        ],
+    )
+    def test_impossible_targets_are_refused(self, runtime: Runtime, wrong: Any) -> None:
+        """An unknown precision or option, no batch and no threads are UsageErrors."""
+        with pytest.raises(UsageError):
+            runtime.target(self.device, **wrong)
+
+    def test_precisions_it_lacks_are_refused(self, runtime: Runtime) -> None:
+        """A precision of others is refused, with those that there are."""
+        for precision in sorted(set(PRECISIONS) - set(runtime.precisions)):
+            with pytest.raises(UsageError, match=runtime.precisions[0]):
+                runtime.target(self.device, precision)
+
+    def test_options_take_no_nonsense(self, runtime: Runtime) -> None:
+        """A value that an option cannot have is refused before anything is compiled."""
+        for option in runtime.options:
+            with pytest.raises(UsageError, match=option):
+                runtime.target(self.device, runtime.precisions[0], options={option: "no such\n"})
+
+    def test_targets_of_others_are_not_compiled(self, runtime: Runtime, target: Target) -> None:
+        """A target of another runtime, or one this one cannot serve, is a UsageError."""
+        for wrong in ({"runtime": "another"}, {"precision": "fp31"}, {"threads": -1}):
+            with pytest.raises(UsageError):
+                runtime.compile(_workload("block"), dataclasses.replace(target, **wrong))
+
+    # Sessions
+
+    @pytest.mark.parametrize("name", WORKLOADS)
+    def test_it_compiles_and_runs(self, runtime: Runtime, name: str) -> None:
+        """Blocks and whole networks compile, run on the inputs in place, and give their shape."""
+        workload = _workload(name)
+        session = runtime.compile(workload, self.make_target(runtime, workload.recipe["batch"]))
+        session.run_once()
+        session.run_once()
+        assert session.precision_run in PRECISIONS
+        (output,) = session.outputs(random_inputs(workload.inputs))
+        assert output.shape == _output_shape(workload)
+        assert np.isfinite(output.astype(np.float64)).all()
+        session.close()
+
+    @pytest.mark.parametrize("name", WORKLOADS)
+    def test_outputs_agree_with_the_reference(self, runtime: Runtime, name: str) -> None:
+        """What is timed computes the workload: with equal weights it gives equal outputs."""
+        workload = _workload(name)
+        reference = self.reference(workload)
+        if reference is None:
+            pytest.skip(f"the weights of {runtime.name} are not known")
+        session = runtime.compile(workload, self.make_target(runtime, workload.recipe["batch"]))
+        inputs = _other_inputs(workload)
+        (got,) = session.outputs(inputs)
+        known = {value.name for value in reference.graph.input}
+        fed = {name: values for name, values in inputs.items() if name in known}
+        (want,) = onnx_models.run(reference, fed)
+        self._assert_close(got, want)
+
+    def test_outputs_follow_the_inputs(self, runtime: Runtime, target: Target) -> None:
+        """Equal inputs give equal outputs, other inputs others, and old outputs stay."""
+        workload = _workload("network")
+        session = runtime.compile(workload, target)
+        inputs, others = random_inputs(workload.inputs), _other_inputs(workload)
+        (first,) = session.outputs(inputs)
+        kept = first.copy()
+        session.run_once()
+        (other,) = session.outputs(others)
+        (again,) = session.outputs(inputs)
+        np.testing.assert_array_equal(first, kept)
+        np.testing.assert_array_equal(again, first)
+        assert (other != first).any()
+
+    def test_equal_workloads_get_equal_weights(self, runtime: Runtime, target: Target) -> None:
+        """A workload compiled twice computes the same: its values do not depend on the process."""
+        workload = _workload("network")
+        first, second = (runtime.compile(workload, target) for _ in range(2))
+        inputs = random_inputs(workload.inputs)
+        np.testing.assert_array_equal(first.outputs(inputs)[0], second.outputs(inputs)[0])
+
+    def test_sessions_do_not_disturb_each_other(self, runtime: Runtime, target: Target) -> None:
+        """Subjects of one group interleave in a process; each keeps its own weights and inputs."""
+        workloads = [_workload(name) for name in ("block", "network", "cell")]
+        alone = [_run_alone(runtime, workload, target) for workload in workloads]
+        sessions = [runtime.compile(workload, target) for workload in workloads]
+        for _ in range(2):
+            for session, workload, expected in zip(sessions, workloads, alone, strict=True):
+                for other in sessions:
+                    other.run_once()
+                (output,) = session.outputs(random_inputs(workload.inputs))
+                np.testing.assert_array_equal(output, expected)
+
+    def test_closing_twice_is_fine(self, runtime: Runtime, target: Target) -> None:
+        """A session may be closed again, and one that is closed leaves the others alone."""
+        workload = _workload("block")
+        closed, open_ = (runtime.compile(workload, target) for _ in range(2))
+        closed.run_once()
+        closed.close()
+        closed.close()
+        open_.run_once()
+
+    def test_the_clock_is_monotonic(self, runtime: Runtime, target: Target) -> None:
+        """The session's clock counts whole nanoseconds and never goes back."""
+        session = runtime.compile(_workload("block"), target)
+        readings = []
+        for _ in range(5):
+            readings.append(session.clock())
+            session.run_once()
+        assert all(type(reading) is int for reading in readings)
+        assert readings == sorted(readings)
+        assert readings[0] < readings[-1]
+
+    def test_several_threads_compute_the_same(self, runtime: Runtime, target: Target) -> None:
+        """The number of threads is a matter of time alone."""
+        workload = _workload("network")
+        inputs = random_inputs(workload.inputs)
+        two, one = (
+            runtime.compile(workload, dataclasses.replace(target, threads=n)).outputs(inputs)[0]
+            for n in (2, 1)
+        )
+        self._assert_close(two, one)
+
+    def _assert_close(self, got: Array, want: Array) -> None:
+        a, b = got.astype(np.float64), want.astype(np.float64)
+        np.testing.assert_allclose(a, b, rtol=0, atol=self.tolerance * float(np.abs(b).max()))
+
+    # Models
+
+    def test_files_are_taken_where_onnx_is_read(self, runtime: Runtime, target: Target) -> None:
+        """A user's ONNX file runs, or is refused with the reason and what else to use."""
+        made = _workload("network")
+        model = with_weights(made.model).SerializeToString()
+        file = dataclasses.replace(made, name="m.onnx", model=model, recipe={"kind": "file"})
+        if not self.reads_onnx:
+            with pytest.raises(MeasurementError, match=r"m\.onnx"):
+                runtime.compile(file, target)
+            return
+        (output,) = runtime.compile(file, target).outputs(random_inputs(file.inputs))
+        np.testing.assert_array_equal(output, _run_alone(runtime, made, target))
+
+    @pytest.mark.parametrize("what", ["empty", "no model", "truncated", "unknown operator"])
+    def test_broken_models_are_refused(self, runtime: Runtime, target: Target, what: str) -> None:
+        """What the engine refuses is a MeasurementError, whose text is the reason on one line."""
+        if not self.reads_onnx:
+            pytest.skip(f"{runtime.name} reads no ONNX")
+        made = _workload("block")
+        whole = with_weights(made.model)
+        whole.graph.node[0].op_type = "NoSuchOperator"
+        content = {
+            "empty": b"",
+            "no model": b"this is no model",
+            "truncated": made.model[: len(made.model) // 2],
+            "unknown operator": whole.SerializeToString(),
+        }
+        broken = dataclasses.replace(made, model=content[what], recipe={"kind": "file"})
+        with pytest.raises(MeasurementError) as refused:
+            runtime.compile(broken, target)
+        assert str(refused.value)
+        assert "\n" not in str(refused.value)
+
+
+@lru_cache(maxsize=2)
+def _space(name: str, **options: int) -> SearchSpace:
+    space: SearchSpace = registry.load(registry.SPACES, name)(**options)
+    return space
+
+
+def _workload(name: str) -> Workload:
+    """Return one of :data:`WORKLOADS`."""
+    chain = _space("digits-mobilenet", image_size=16)
+    cells = _space("nasbench201", image_size=8, cells=1)
+    if name == "block":
+        return chain.block_workload(chain.blocks[1])
+    if name == "join":
+        join = next(block for block in cells.blocks if isinstance(block.operation, Sum))
+        return cells.block_workload(Block(join.operation, join.input_shapes[:2]))
+    if name == "cell":
+        return cells.network_workload([3, 2, 1, 4, 3, 2])
+    if name == "constant":  # nothing reaches its output, so it does not read its input
+        return cells.network_workload([0] * 6)
+    return chain.network_workload([1] * 8, batch=3 if name == "batch of 3" else 1)
+
+
+def _output_shape(workload: Workload) -> tuple[int, ...]:
+    (output,) = onnx_models.run(with_weights(workload.model), random_inputs(workload.inputs))
+    return output.shape
+
+
+def _other_inputs(workload: Workload) -> Mapping[str, Array]:
+    rng = np.random.default_rng(1)
+    return {
+        spec.name: rng.standard_normal(spec.shape).astype(spec.dtype) for spec in workload.inputs
+    }
+
+
+def _run_alone(runtime: Runtime, workload: Workload, target: Target) -> Array:
+    (output,) = runtime.compile(workload, target).outputs(random_inputs(workload.inputs))
+    return output

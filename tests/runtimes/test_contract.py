@@ -1,0 +1,47 @@
+"""Every registered runtime keeps the contract."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytest
+from onnx import ModelProto
+
+from latbench import registry
+from latbench.runtimes import Runtime
+from latbench.runtimes.onnxruntime import OnnxRuntime
+from latbench.runtimes.torch import TorchRuntime, module_of
+from latbench.spaces import Workload
+from latbench.spaces.exporting import export_module
+from latbench.testing.runtimes import RuntimeSuite
+
+
+class TestOnnxRuntime(RuntimeSuite):
+    def make_runtime(self) -> Runtime:
+        return OnnxRuntime()
+
+    @pytest.mark.parametrize("level", ["disabled", "basic", "extended", "all"])
+    def test_levels_of_optimisation_are_targets(self, runtime: Runtime, level: str) -> None:
+        """Each level compiles, and is a target of its own."""
+        plain, levelled = (
+            runtime.target("cpu", options=options) for options in ({}, {"optimisation": level})
+        )
+        assert plain.key != levelled.key
+
+
+class TestTorch(RuntimeSuite):
+    reads_onnx: ClassVar[bool] = False
+
+    def make_runtime(self) -> Runtime:
+        return TorchRuntime()
+
+    def reference(self, workload: Workload) -> ModelProto:
+        return export_module(module_of(workload), tuple(spec.shape for spec in workload.inputs))
+
+
+def test_every_registered_runtime_is_under_contract() -> None:
+    """A runtime that is added to the registry needs a suite here, under its registered name."""
+    suites = {suite().make_runtime().name: suite for suite in RuntimeSuite.__subclasses__()}
+    assert set(suites) == set(registry.names(registry.RUNTIMES))
+    for name, suite in suites.items():
+        assert type(suite().make_runtime()) is registry.load(registry.RUNTIMES, name)
