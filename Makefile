@@ -25,7 +25,7 @@ test: $(READY) ## lint, type check and tests
 	$(BIN)/python -Im pytest
 
 bench: $(READY) ## measure latbench itself, and write benchmarks/README.md
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python -m benchmarks.run
 
 # A set-up that was interrupted, or failed, may have left half a package behind, which pip takes
 # for a whole one. So the mark is made first and removed last, and who finds it starts afresh.

@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from table import Row
+from benchmarks.table import Row
 
 _CLI = Path(__file__).resolve().parents[1] / "cli.py"
 

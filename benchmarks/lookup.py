@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 import numpy as np
-from table import Row
 
 import latbench
+from benchmarks.table import Row
 
 _BATCH, _PLAIN, _REPEATS = 200_000, 5_000, 5
 

@@ -6,10 +6,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from table import Row
-
 import latbench
-from latbench import metrics
+from benchmarks.table import Row
+from latbench.prediction import metrics
 from latbench.profiling.subjects import block_subjects, network_subjects
 from latbench.profiling.sweep import Sweep
 from latbench.store import Store

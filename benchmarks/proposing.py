@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 
 import numpy as np
-from table import Row
 
 import latbench
+from benchmarks.table import Row
+from latbench.discrete_searcher import DiscreteSearcher
 from latbench.hooks import LatencyFilter
 from latbench.training.task import SearchTask
 
-_GENERATIONS, _ASKED = 20, 1000
+_GENERATIONS, _ASKED, _STRICT = 20, 1000, 5000
 
 
 def rows() -> list[Row]:
@@ -33,21 +35,23 @@ def rows() -> list[Row]:
         evaluations=_GENERATIONS * _ASKED,
     )
     evolution = latbench.searcher("evolution")()
-    assert hasattr(evolution, "ask") and hasattr(evolution, "tell")  # noqa: PT018
+    assert isinstance(evolution, DiscreteSearcher)
     evolution.start(task)
     start = time.perf_counter()
     for _ in range(_GENERATIONS):
         X = evolution.ask(_ASKED)
         evolution.tell(X, task.score(X))
     seconds = time.perf_counter() - start
+    start = time.perf_counter()
+    result = latbench.searcher("evolution")().run(dataclasses.replace(task, evaluations=_STRICT))
+    strict = result.proposals["proposed"] / (time.perf_counter() - start)
     proposed = _GENERATIONS * _ASKED / seconds
-    looked_at = (within.accepted + within.rejected) / seconds
     return [
         Row(
             "evolution with a filter, candidates a second",
             "5,000",
             f"{proposed:,.0f}",
-            f"looked at {looked_at:,.0f}/s; NNI 3.0 in a trial: 199/s",
+            f"strictly one child a time {strict:,.0f}/s; NNI 3.0 in a trial: 199/s",
             proposed >= 5000,
         )
     ]

@@ -6,8 +6,7 @@ import sys
 from datetime import date
 from importlib import import_module
 
-from table import Row, markdown, write
-
+from benchmarks.table import Row, markdown, write
 from latbench import devices
 
 NAMES = ("stitching", "lookup", "proposing", "mobilenet", "demo")
@@ -18,7 +17,7 @@ def main() -> None:
     rows: list[Row] = []
     for name in names:
         print(f"{name} …", file=sys.stderr)
-        rows += import_module(name).rows()
+        rows += import_module(f"benchmarks.{name}").rows()
         print(f"  {rows[-1]}", file=sys.stderr)
     machine = devices.cpu().label.rsplit(" (", 1)[0]
     text = markdown(rows, machine, date.today().isoformat())

@@ -6,9 +6,9 @@ import time
 
 import numpy as np
 import onnxruntime
-from table import Row
 
 import latbench
+from benchmarks.table import Row
 from latbench.spaces import SearchSpace
 from latbench.spaces.exporting import Exporter, export_module
 from latbench.spaces.network import ArchitectureNetwork

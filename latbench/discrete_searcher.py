@@ -86,6 +86,7 @@ class DiscreteSearcher(Searcher):
         If the searcher's own proposals are refused too often, neighbours of earlier ones are
         returned. Fewer rows, or none, mean that no more were found in a bounded number of tries.
         """
+        self._require_start()
         candidates = self.candidates
         before = len(candidates.given)
         missing = candidates.draw(self._propose, n)
@@ -101,27 +102,35 @@ class DiscreteSearcher(Searcher):
 
         Raises:
             UsageError: an architecture was not asked for or is told twice, or the number of
-                scores differs.
-            LatbenchError: a score is not finite.
+                scores differs; then none is taken.
+            LatbenchError: a score is not finite; likewise.
         """
+        self._require_start()
         rows = self.task.space.check(X)
         values = np.asarray(scores, dtype=np.float64)
         if values.shape != (len(rows),):
             raise UsageError(
                 f"{len(rows)} architectures need {len(rows)} scores, got {values.shape}"
             )
+        places: dict[int, float] = {}
         for x, key, score in zip(rows, row_keys(rows), values, strict=True):
             if not np.isfinite(score):
                 raise LatbenchError(
                     f"the score of {self.task.space.decode(x)} is {score}; tell finite numbers"
                 )
             place = self.candidates.index.get(key)
-            if place not in self._open:
+            if place not in self._open or place in places:
                 raise UsageError(
                     f"{self.task.space.decode(x)} was not asked for, or was told before; tell each "
                     "architecture of ask() once"
                 )
-            self._take(place, float(score))
+            places[place] = float(score)
+        for place, score in places.items():
+            self._take(place, score)
+
+    def _require_start(self) -> None:
+        if "candidates" not in self.__dict__:
+            raise UsageError(f"{self.kind} has no task; call start(task) first")
 
     def _take(self, place: int, score: float) -> None:
         self._open.remove(place)
@@ -134,6 +143,7 @@ class DiscreteSearcher(Searcher):
 
     def state(self) -> dict[str, Any]:
         """Return all that :meth:`restore` needs, as JSON values."""
+        self._require_start()
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -154,6 +164,7 @@ class DiscreteSearcher(Searcher):
         Raises:
             ArtefactError: it is no such state, of another version, or of another search.
         """
+        self._require_start()
         if state.get("format") != FORMAT:
             raise ArtefactError(f"{source} is not the state of a search; use another file")
         if state["version"] != VERSION:

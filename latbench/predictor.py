@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from latbench import conformal
 from latbench.errors import LatbenchError, NotFittedError, UnavailableError, UsageError
-from latbench.expectation import ChoiceSum
-from latbench.predictor_inputs import FloatArray, IntArray, Space, check_latencies
-from latbench.saving import Saveable
+from latbench.prediction import conformal
+from latbench.prediction.expectation import ChoiceSum
+from latbench.prediction.inputs import FloatArray, IntArray, Space, check_latencies
+from latbench.prediction.saving import Saveable
 
 if TYPE_CHECKING:
     from typing import Self
@@ -98,7 +98,7 @@ class Predictor(Saveable, ABC):
         Args:
             X: architectures (n, choices); a network may occur more than once.
             y: their true latencies (n,) in ms.
-            seed: of the folds by which :mod:`latbench.conformal` calibrates.
+            seed: of the folds by which :mod:`latbench.prediction.conformal` calibrates.
 
         Raises:
             UsageError: an architecture of another space, a latency that is not finite and above
@@ -151,7 +151,7 @@ class Predictor(Saveable, ABC):
         """Return ``(low, high)``, each (n,) in ms, around the predictions for ``X``.
 
         A new network's measured latency lies within with probability ``coverage``; see
-        :mod:`latbench.conformal` for what that rests on.
+        :mod:`latbench.prediction.conformal` for what that rests on.
 
         Raises:
             UsageError: as :meth:`predict`, or too few networks for that coverage: the text says

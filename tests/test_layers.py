@@ -33,17 +33,8 @@ LAYERS = (
     ("latbench.timing",),
     ("latbench.spaces",),
     ("latbench.store",),
-    (
-        "latbench.predictor",
-        "latbench.predictor_inputs",
-        "latbench.saving",
-        "latbench.parameters",
-        "latbench.artefact",
-        "latbench.model_card",
-        "latbench.conformal",
-        "latbench.expectation",
-        "latbench.metrics",
-    ),
+    ("latbench.predictor",),
+    ("latbench.prediction",),
     ("latbench.devices",),
     (
         "latbench.registry",
@@ -52,6 +43,7 @@ LAYERS = (
         "latbench.units",
         "latbench.errors",
         "latbench.version",
+        "latbench.parameters",
     ),
 )
 RANK = {place: rank for rank, line in enumerate(LAYERS) for place in line}

@@ -37,7 +37,7 @@ _FOLDER = Path("latbench-demo")
     help="Networks to measure.  [default: 40]",
 )
 @click.option(
-    "--epochs", type=click.IntRange(min=1), metavar="N", help="Training passes.  [default: 40]"
+    "--epochs", type=click.IntRange(min=1), metavar="N", help="Training passes.  [default: 30]"
 )
 @seed_option
 def demo(

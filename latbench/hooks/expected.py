@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from latbench.errors import UnavailableError
-from latbench.expectation import ChoiceSum, check_probabilities
+from latbench.prediction.expectation import ChoiceSum, check_probabilities
 from latbench.predictor import Predictor
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from latbench.predictor_inputs import Space
+    from latbench.prediction.inputs import Space
 
 ENUMERABLE = 100_000
 """The largest space, in architectures, whose predictions are all made and averaged."""

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Sequence
 
 from latbench.profiling.provenance import provenance
-from latbench.spaces.workload import Workload
+from latbench.profiling.subjects import sentinel
 from latbench.store import Store
 from latbench.store.rows import JobRow, MeasurementRow
 from latbench.target import Target
@@ -17,27 +17,27 @@ from latbench.timing.bootstrap import half_width
 _LEAST_PASSES = 3
 
 
-def sentinel_job(target: Target, instance: str, protocol: Protocol, workload: Workload) -> JobRow:
-    """Return the job of one repeat of the sentinel, in a campaign of its own."""
-    campaign = f"sentinel:{uuid.uuid4().hex[:12]}"
-    return JobRow(target.key, instance, workload.id, protocol.name, campaign)
-
-
 def record_sentinel(
-    store: Store, target: Target, job: JobRow, passes_ms: Sequence[float], protocol: Protocol
+    store: Store, target: Target, instance: str, protocol: Protocol, passes_ms: Sequence[float]
 ) -> None:
-    """Append what one process measured of the sentinel, one median a pass, in ms.
+    """Append what one process measured of the sentinel, in a campaign of its own.
 
-    A process with fewer than three passes tells too little and is left out.
+    Args:
+        store: takes it; the sentinel's workload is in it already.
+        target: what was measured.
+        instance: the id of the instance.
+        protocol: how it was timed.
+        passes_ms: one median a pass, in ms. Fewer than three tell too little and are left out.
     """
     if len(passes_ms) < _LEAST_PASSES:
         return
     latency_ms = statistics.median(passes_ms)
     h = half_width([list(passes_ms)], protocol.bootstrap, protocol.confidence, protocol.seed)
-    store.add_job(job)
+    campaign = f"sentinel:{uuid.uuid4().hex[:12]}"
+    job = store.add_job(JobRow(target.key, instance, sentinel().id, protocol.name, campaign))
     store.add_measurement(
         MeasurementRow(
-            job_id=job.id,
+            job_id=job,
             status="ok",
             latency_ms=latency_ms,
             low_ms=latency_ms * max(0.0, 1 - h),

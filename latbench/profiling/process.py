@@ -13,12 +13,14 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from latbench.profiling.channel import Channel, Message
 from latbench.spaces.workload import Workload
 from latbench.target import Target
-from latbench.timing import Protocol
+from latbench.timing import Protocol as TimingProtocol
+
+_LAST_WORDS_BYTES = 4096
 
 Medians = Mapping[str, Sequence[float]]
 """Round medians in ms by process."""
@@ -41,11 +43,23 @@ class Task:
     """
 
     target: Target
-    protocol: Protocol
+    protocol: TimingProtocol
     workloads: Mapping[str, Workload]
     before: Mapping[str, Medians]
     sentinel: Workload
     budget_s: float | None = None
+
+
+class Executor(Protocol):
+    """What runs tasks: worker processes here, or elsewhere."""
+
+    def run(self, task: Task, report: Report) -> str | None:
+        """Run ``task`` in a new process, calling ``report`` for each of its messages.
+
+        Returns:
+            None if the worker came to its end, else what became of it, in one line.
+        """
+        ...
 
 
 class LocalExecutor:
@@ -56,11 +70,7 @@ class LocalExecutor:
         self._timeout_s = timeout_s
 
     def run(self, task: Task, report: Report) -> str | None:
-        """Run ``task`` in a new process, calling ``report`` for each of its messages.
-
-        Returns:
-            None if the worker came to its end, else what became of it, in one line.
-        """
+        """See :class:`Executor`."""
         process = uuid.uuid4().hex[:12]
         with (
             tempfile.TemporaryDirectory(prefix="latbench-") as folder,
@@ -109,7 +119,13 @@ def _environment(target: Target) -> dict[str, str]:
     threads = str(target.threads)
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     path = os.pathsep.join(entry for entry in sys.path if entry)
-    return {**os.environ, **dict.fromkeys(names, threads), "PYTHONPATH": path}
+    return {
+        **os.environ,
+        **dict.fromkeys(names, threads),
+        "PYTHONPATH": path,
+        # Otherwise `python -m` looks in the current folder first, whatever modules lie there.
+        "PYTHONSAFEPATH": "1",
+    }
 
 
 def _request(task: Task, process: str, folder: Path) -> Message:
@@ -144,7 +160,7 @@ def _end_of(child: subprocess.Popen[bytes], errors: IO[bytes]) -> str:
     code = child.wait()
     if code < 0:
         return f"its process was killed by {signal.Signals(-code).name}"
-    errors.seek(0)
+    errors.seek(max(0, errors.seek(0, os.SEEK_END) - _LAST_WORDS_BYTES))
     lines = errors.read().decode(errors="replace").strip().splitlines()
     last = f": {lines[-1]}" if lines else ""
     return f"its process ended with exit code {code}{last}"

@@ -7,6 +7,7 @@ as they end: a sweep that is stopped, at any moment, goes on where it was.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,22 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from latbench.profiling.channel import Message, unpack_times
-from latbench.profiling.drifting import record_sentinel, sentinel_job
-from latbench.profiling.process import LocalExecutor, Task
-from latbench.profiling.provenance import provenance
+from latbench.errors import UsageError
+from latbench.profiling.process import Executor, LocalExecutor, Task
+from latbench.profiling.recording import Recorder, Turn
 from latbench.profiling.subjects import Subject, sentinel
+from latbench.spaces.workload import Workload
 from latbench.store import Store
-from latbench.store.rows import (
-    InstanceRow,
-    JobRow,
-    MeasurementRow,
-    ProcessRow,
-    RoundRow,
-    WorkloadRow,
-)
+from latbench.store.rows import InstanceRow, JobRow, WorkloadRow
 from latbench.target import Target
-from latbench.timing import Estimate, Protocol, Round, drift_of
+from latbench.timing import Protocol
 
 GROUP_SIZE = 16
 
@@ -70,7 +64,7 @@ class Sweep:
         instance: Instance,
         protocol: Protocol,
         campaign: str = "main",
-        executor: LocalExecutor | None = None,
+        executor: Executor | None = None,
         budget_s: float | None = None,
         on_progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
@@ -92,8 +86,9 @@ class Sweep:
         self._protocol = protocol
         self._campaign = campaign
         self._executor = executor or LocalExecutor()
-        self._budget_s = budget_s
+        self._budget_s = math.inf if budget_s is None else budget_s
         self._on_progress = on_progress
+        self._recorder = Recorder(store, target, instance.id, protocol)
 
     def run(self, subjects: Sequence[Subject], retry_failed: bool = False) -> SweepResult:
         """Measure what the store does not hold yet.
@@ -101,49 +96,91 @@ class Sweep:
         Args:
             subjects: what to measure; several may share one workload, which is measured once.
             retry_failed: measure those again that failed before.
+
+        Raises:
+            UsageError: a subject of another batch than the target's.
         """
-        deadline = None if self._budget_s is None else time.monotonic() + self._budget_s
+        deadline = time.monotonic() + self._budget_s
         jobs = self._register(subjects)
         workloads = {job: subject.workload for job, subject in zip(jobs, subjects, strict=True)}
         settled = self._store.measured(workloads, retry_failed)
-        course = _Course(
-            self._store, {job: w for job, w in workloads.items() if job not in settled}
+        pending = [job for job in workloads if job not in settled]
+        self._measure(pending, workloads, deadline)
+        failed = self._failures(workloads)
+        return SweepResult(
+            jobs=jobs,
+            measured=[job for job in pending if job not in failed],
+            reused=[job for job in workloads if job in settled and job not in failed],
+            failed=failed,
         )
-        turns = course.turns(self._protocol.processes)
-        total, done = sum(turns.values()), 0
+
+    def _measure(
+        self, pending: Sequence[str], workloads: Mapping[str, Workload], deadline: float
+    ) -> None:
+        turns = {job: self._recorder.processes_left(job) for job in pending}
+        total = sum(turns.values())
         rng = np.random.default_rng(self._protocol.seed)
-        while course.waiting(turns):
-            for group in _groups(course.waiting(turns), rng):
-                left_s = None if deadline is None else deadline - time.monotonic()
-                if left_s is not None and left_s <= 0:
-                    turns.clear()
+        while turns and time.monotonic() < deadline:
+            for group in _groups(list(turns), rng):
+                if time.monotonic() >= deadline:
                     break
-                self._time(group, course, left_s)
+                failed = self._time({job: workloads[job] for job in group}, deadline)
                 for job in group:
-                    turns[job] = 0 if job in course.failed else turns[job] - 1
-                done = total - sum(turns.values())
-                self._on_progress(done, total)
-                for job in group:
-                    if not turns[job]:
-                        self._settle(job, course)
-        unsettled = [job for job in course.workloads if job not in course.settled]
-        for job in unsettled:
-            self._settle(job, course)
+                    turns[job] = 0 if job in failed else turns[job] - 1
+                    if turns[job] == 0:
+                        del turns[job]
+                        if job not in failed:
+                            self._recorder.settle(job)
+                self._on_progress(total - sum(turns.values()), total)
+        for job in turns:  # the budget is spent: what has rounds has a value
+            self._recorder.settle(job)
+
+    def _time(self, group: Mapping[str, Workload], deadline: float) -> set[str]:
+        """Time ``group`` in one process and return which jobs failed.
+
+        If the process dies, each subject that it left unfinished gets one of its own, so that the
+        guilty one fails alone.
+        """
+        turn = Turn(self._recorder, list(group))
+        task = Task(
+            target=self._target,
+            protocol=self._protocol,
+            workloads=group,
+            before={job: self._recorder.medians(job) for job in group},
+            sentinel=sentinel(),
+            budget_s=None if math.isinf(deadline) else deadline - time.monotonic(),
+        )
+        death = self._executor.run(task, turn.report)
+        turn.end()
+        if death is None:
+            return turn.failed
+        if len(turn.unfinished) == 1:
+            self._recorder.fail(turn.unfinished[0], death)
+            return {*turn.failed, *turn.unfinished}
+        alone = [
+            self._time({job: group[job]}, deadline)
+            for job in turn.unfinished
+            if time.monotonic() < deadline
+        ]
+        return turn.failed.union(*alone)
+
+    def _failures(self, jobs: Mapping[str, Workload]) -> dict[str, str]:
         failed = {}
-        for job in workloads:
+        for job in jobs:
             row = self._store.measurement(job)
             if row is None:
                 failed[job] = "the budget was spent before its turn; run the command again"
             elif row.latency_ms is None:
                 failed[job] = row.reason or row.status
-        return SweepResult(
-            jobs=jobs,
-            measured=[job for job in course.workloads if job not in failed],
-            reused=[job for job in workloads if job in settled and job not in failed],
-            failed=failed,
-        )
+        return failed
 
     def _register(self, subjects: Sequence[Subject]) -> list[str]:
+        for subject in subjects:
+            if subject.batch != self._target.batch:
+                raise UsageError(
+                    f"{subject.key} has batch {subject.batch} and the target {self._target.batch}; "
+                    "make the subjects for the target's batch"
+                )
         store, fixed = self._store, sentinel()
         store.add_instance(
             InstanceRow(self._instance.id, self._instance.device, self._instance.facts)
@@ -175,165 +212,9 @@ class Sweep:
             for subject in subjects
         )
 
-    def _time(self, group: Sequence[str], course: _Course, left_s: float | None) -> None:
-        """Time ``group`` in one process; if it dies, each of its subjects in one of its own."""
-        end = self._attempt(group, course, left_s)
-        if end is None:
-            return
-        rest = [job for job in group if job not in course.failed and job not in course.finished]
-        if len(rest) == 1:
-            self._fail(rest[0], end, course)
-            return
-        for job in rest:
-            alone = self._attempt([job], course, left_s)
-            if alone is not None and job not in course.finished:
-                self._fail(job, alone, course)
-
-    def _attempt(self, group: Sequence[str], course: _Course, left_s: float | None) -> str | None:
-        course.finished.clear()
-        collected: list[float] = []
-        store = self._store
-
-        def report(process: str, message: Message) -> None:
-            kind, job = message["type"], message.get("job", "")
-            if kind == "compiled":
-                course.compiled[job] = message
-            elif kind == "warm":
-                store.add_process(
-                    ProcessRow(
-                        job_id=job,
-                        process=process,
-                        precision_run=course.compiled[job]["precision_run"],
-                        provenance=provenance(self._target),
-                        first_run_ms=message["first_run_ms"],
-                        compile_ms=course.compiled[job]["compile_ms"],
-                        warmup_ms=message["warmup_ms"],
-                        steady=message["steady"],
-                    )
-                )
-            elif kind == "round":
-                store.add_round(_round_row(job, process, message))
-                if message["sentinel_ms"] is not None:
-                    collected.append(message["sentinel_ms"])
-            elif kind == "failed":
-                self._fail(job, message["reason"], course)
-            elif kind == "done":
-                course.finished.add(job)
-
-        task = Task(
-            target=self._target,
-            protocol=self._protocol,
-            workloads={job: course.workloads[job] for job in group},
-            before={job: course.medians(job) for job in group},
-            sentinel=sentinel(),
-            budget_s=left_s,
-        )
-        end = self._executor.run(task, report)
-        if collected:
-            job = sentinel_job(self._target, self._instance.id, self._protocol, sentinel())
-            passes = list(dict.fromkeys(collected))  # one value for all rounds of a pass
-            record_sentinel(store, self._target, job, passes, self._protocol)
-        return end
-
-    def _fail(self, job: str, reason: str, course: _Course) -> None:
-        course.failed.add(job)
-        course.settled.add(job)
-        self._store.add_measurement(
-            MeasurementRow(job, "failed", reason=reason, provenance=provenance(self._target))
-        )
-
-    def _settle(self, job: str, course: _Course) -> None:
-        """Store the estimate of ``job`` from all its rounds, if it has any."""
-        if job in course.settled:
-            return
-        rounds = course.rounds(job)
-        if not rounds:
-            return
-        course.settled.add(job)
-        history = self._store.sentinel_history(self._target.key, self._instance.id)
-        steady = all(process.steady for process in self._store.processes(job))
-        estimate = Estimate.of(rounds, self._protocol, drift_of(history, self._protocol), steady)
-        self._store.add_measurement(
-            MeasurementRow(
-                job_id=job,
-                status=estimate.status,
-                reason=estimate.reason,
-                latency_ms=estimate.latency_ms,
-                low_ms=estimate.low_ms,
-                high_ms=estimate.high_ms,
-                half_width=estimate.half_width,
-                drift=estimate.drift,
-                p90_ms=estimate.p90_ms,
-                rounds=estimate.rounds,
-                tainted=estimate.tainted,
-                provenance=provenance(self._target),
-            )
-        )
-
-
-class _Course:
-    """Where a sweep stands: what is left, what failed, what is settled."""
-
-    def __init__(self, store: Store, workloads: Mapping[str, Any]) -> None:
-        self._store = store
-        self.workloads = dict(workloads)
-        self.compiled: dict[str, Message] = {}
-        self.finished: set[str] = set()
-        self.failed: set[str] = set()
-        self.settled: set[str] = set()
-
-    def turns(self, processes: int) -> dict[str, int]:
-        """Return how many processes each job still needs: at least one, as nothing is settled."""
-        return {
-            job: max(1, processes - len({one.process for one in self._store.rounds(job)}))
-            for job in self.workloads
-        }
-
-    def waiting(self, turns: Mapping[str, int]) -> list[str]:
-        """Return the jobs that have turns left."""
-        return [job for job in self.workloads if turns.get(job, 0) > 0]
-
-    def rounds(self, job: str) -> list[Round]:
-        """Return every round of ``job``."""
-        return [
-            Round(
-                row.process,
-                row.number,
-                row.started,
-                row.inner,
-                row.times_ns,
-                row.taints,
-                row.sentinel_ms,
-            )
-            for row in self._store.rounds(job)
-        ]
-
-    def medians(self, job: str) -> dict[str, list[float]]:
-        """Return the medians of the clean rounds of ``job`` in ms, by process."""
-        medians: dict[str, list[float]] = {}
-        for row in self._store.rounds(job):
-            if not row.taints:
-                medians.setdefault(row.process, []).append(row.median_ms)
-        return medians
-
 
 def _groups(jobs: Sequence[str], rng: np.random.Generator) -> list[list[str]]:
     """Return ``jobs`` in random groups of equal size, at most :data:`GROUP_SIZE`."""
     count = -(-len(jobs) // GROUP_SIZE)
     shuffled = [jobs[index] for index in rng.permutation(len(jobs))]
     return [shuffled[start::count] for start in range(count)]
-
-
-def _round_row(job: str, process: str, message: Message) -> RoundRow:
-    times_ns = unpack_times(message["times"])
-    return RoundRow(
-        job_id=job,
-        process=process,
-        number=message["number"],
-        started=message["started"],
-        inner=message["inner"],
-        times_ns=times_ns,
-        median_ms=float(np.median(times_ns)) / message["inner"] / 1e6,
-        taints=tuple(message["taints"]),
-        sentinel_ms=message["sentinel_ms"],
-    )

@@ -5,8 +5,10 @@ Started by :mod:`latbench.profiling.process`; whatever happens here, the sweep s
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,9 +23,10 @@ from latbench.registry import RUNTIMES, load
 from latbench.runtimes import Session
 from latbench.spaces.workload import TensorSpec, Workload
 from latbench.target import Target
-from latbench.timing import Outcome, Protocol, Round, WarmUp, interleave
+from latbench.timing import HostClock, Outcome, Protocol, Round, WarmUp, interleave
 
 _SENTINEL_WARM_UP = 30
+_HEARTBEAT_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,31 @@ class Timed:
         self.session.run_once()
 
 
+class _Clock(HostClock):
+    """The host's clock, which between two samples lets it be known that work goes on.
+
+    The warm-up of a group of slow subjects reports nothing for longer than one hang is given.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._told_s = time.monotonic()
+        super().__init__()
+
+    def time(self, run_once: Callable[[], object], inner: int) -> int:
+        elapsed_ns = super().time(run_once, inner)
+        if time.monotonic() - self._told_s > _HEARTBEAT_S:
+            self._told_s = time.monotonic()
+            self._channel.send({"type": "working"})
+        return elapsed_ns
+
+
 def serve(channel: Channel) -> None:
     """Do the one task that comes over ``channel``, then say so and return."""
     task = channel.receive()
     if task is None:
         return
+    threading.Thread(target=_end_with, args=(channel,), daemon=True).start()
     target = Target.from_dict(task["target"])
     protocol = Protocol.from_dict(task["protocol"])
     runtime = load(RUNTIMES, target.runtime)()
@@ -62,7 +85,7 @@ def serve(channel: Channel) -> None:
                 "type": "compiled",
                 "job": message["job"],
                 "compile_ms": (time.perf_counter() - start) * 1e3,
-                "precision_run": session.precision_run,
+                "precision_run": str(session.precision_run),
             }
         )
         return session
@@ -84,8 +107,15 @@ def serve(channel: Channel) -> None:
         rounds_before={job: _before(medians) for job, medians in task["before"].items()},
         sentinel=sentinel,
         budget_s=task["budget_s"],
+        clock=_Clock(channel),
     )
     channel.send({"type": "end"})
+
+
+def _end_with(channel: Channel) -> None:
+    """End this process when the one that started it is gone, even in the middle of a run."""
+    if channel.receive() is None:
+        os._exit(1)
 
 
 def _sentinel(runtime: Any, message: Message, target: Target) -> Callable[[], None]:
@@ -146,8 +176,8 @@ def _done(job: str, outcome: Outcome) -> Message:
 
 
 def _reason(failure: Exception) -> str:
-    text = " ".join(str(failure).split())
-    return text if isinstance(failure, LatbenchError) else f"{type(failure).__name__}: {text}"
+    kind = "" if isinstance(failure, LatbenchError) else f"{type(failure).__name__}: "
+    return f"{kind}{failure}"
 
 
 def main() -> None:

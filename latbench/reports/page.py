@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from latbench.artefact import now
 from latbench.errors import LatbenchError, UsageError
+from latbench.prediction.artefact import now
 from latbench.reports import figures, tables
 from latbench.reports.markup import Markup, bullets, joined, paragraphs, tag
 from latbench.reports.origin import Origin

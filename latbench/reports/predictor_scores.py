@@ -15,7 +15,7 @@ from latbench.reports.wording import Unit, correlation, count, finite, percent
 from latbench.target import Target
 
 Scores = Mapping[str, float | None]
-"""Name -> value, as :func:`latbench.metrics.summary` gives them."""
+"""Name -> value, as :func:`latbench.prediction.metrics.summary` gives them."""
 
 
 @dataclass(frozen=True)

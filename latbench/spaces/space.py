@@ -333,13 +333,20 @@ class SearchSpace(ABC):
 
     def macs(self, X: npt.ArrayLike) -> FloatArray:
         """Return the multiply-accumulates of each architecture for one image, (n,)."""
-        counts: FloatArray = self.path(X) @ np.array([float(block.macs) for block in self.blocks])
+        counts: FloatArray = self.path(X) @ self._block_costs[0]
         return counts
 
     def params(self, X: npt.ArrayLike) -> FloatArray:
         """Return the trainable parameters of each architecture, (n,)."""
-        counts: FloatArray = self.path(X) @ np.array([float(block.params) for block in self.blocks])
+        counts: FloatArray = self.path(X) @ self._block_costs[1]
         return counts
+
+    @cached_property
+    def _block_costs(self) -> FloatArray:
+        """Multiply-accumulates and parameters of each block, (2, blocks)."""
+        return np.array(
+            [[block.macs for block in self.blocks], [b.params for b in self.blocks]], float
+        )
 
     # Networks
 

@@ -88,6 +88,13 @@ class DiscreteSearcherSuite(SearcherSuite):
 
     # Asking and telling
 
+    def test_nothing_happens_before_the_start(self, searcher: Searcher) -> None:
+        """Asking without a task says what to call."""
+        discrete = cast(DiscreteSearcher, searcher)
+        for use in (discrete.ask, discrete.state):
+            with pytest.raises(UsageError, match=r"call start\(task\) first"):
+                use()
+
     def test_ask_gives_what_it_is_asked_for(self, searcher: Searcher, toy: Toy) -> None:
         """``ask(n)`` gives n new feasible rows, whether or not the last ones were told."""
         discrete = self.start(searcher, self.make_task(toy))
@@ -129,7 +136,10 @@ class DiscreteSearcherSuite(SearcherSuite):
         with pytest.raises(UsageError, match="scores"):
             discrete.tell(X, [0.1])
         with pytest.raises(LatbenchError, match="inf"):
-            discrete.tell(X[0], [np.inf])
+            discrete.tell(X, [0.1, 0.1, np.inf])
+        with pytest.raises(UsageError, match="told before"):
+            discrete.tell(X[[0, 0]], [0.1, 0.1])
+        assert not discrete.trials
         discrete.tell(X[0], [0.1])
         with pytest.raises(UsageError, match="told before"):
             discrete.tell(X[0], [0.1])

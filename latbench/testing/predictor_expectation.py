@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from latbench.errors import UnavailableError, UsageError
+from latbench.prediction.inputs import IntArray
 from latbench.predictor import Predictor
-from latbench.predictor_inputs import IntArray
 from latbench.spaces.space import SearchSpace
 from latbench.testing.predictor_fixtures import PredictorFixtures
 

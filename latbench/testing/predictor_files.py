@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from latbench import artefact
 from latbench.errors import ArtefactError
+from latbench.prediction import artefact
 from latbench.predictor import Predictor
 from latbench.target import Target
 from latbench.testing.predictor_fixtures import CARD, TARGET, Data, PredictorFixtures

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from latbench import registry
+from latbench.prediction.inputs import FloatArray, IntArray
 from latbench.predictor import Predictor
-from latbench.predictor_inputs import FloatArray, IntArray
 from latbench.spaces.space import SearchSpace
 from latbench.target import Target
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from latbench import metrics
 from latbench.errors import NotFittedError, UsageError
+from latbench.prediction import metrics
 from latbench.predictor import Predictor
 from latbench.testing.predictor_expectation import PredictorExpectationChecks
 from latbench.testing.predictor_files import PredictorFileChecks

@@ -52,7 +52,7 @@ class SupernetScorer:
         data: ImageData,
         *,
         batch: int = 128,
-        calibration_batches: int = 4,
+        calibration_batches: int = 2,
         seed: int = 0,
         device: str = "cpu",
     ) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from latbench import metrics
 from latbench.errors import MissingMeasurementsError
+from latbench.prediction import metrics
 from latbench.spaces import IntArray, SearchSpace
 from latbench.store import Store
 from latbench.target import Target

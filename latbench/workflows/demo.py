@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 SPACE = "digits-mobilenet"
 NETWORKS, REPEATS = 40, 12
-EPOCHS, EVALUATIONS = 40, 100
+EPOCHS, EVALUATIONS = 30, 120
+POPULATION = {"population": 30, "tournament": 8}
 TARGET_QUANTILE = 0.3
 
 
@@ -133,6 +134,7 @@ def demo(
     )
     settings = SearchSettings(
         target_ms=target_ms or float(np.quantile(known.y, TARGET_QUANTILE)),
+        params=POPULATION,
         train=TrainConfig(epochs=epochs, seed=seed),
         evaluations=evaluations,
         seed=seed,

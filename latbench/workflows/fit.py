@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from latbench import metrics, registry
+from latbench import registry
 from latbench.errors import MissingMeasurementsError
+from latbench.prediction import metrics
 from latbench.predictor import Predictor
 from latbench.spaces import IntArray, SearchSpace
 from latbench.target import Target

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import latbench
-from latbench import metrics
 from latbench.errors import UsageError
+from latbench.prediction import metrics
 from latbench.spaces import FloatArray, IntArray, SearchSpace
 from latbench.workflows.help_tables import Table
 from latbench.workflows.protocol import Request, Row

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from latbench import artefact
 from latbench.errors import ArtefactError, LatbenchError, MissingMeasurementsError, UsageError
+from latbench.prediction import artefact
 from latbench.predictor import Predictor
 from latbench.spaces import SearchSpace
 from latbench.target import Target

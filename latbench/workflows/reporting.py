@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from latbench import metrics
+from latbench.prediction import metrics
 from latbench.reports import (
     Comparison,
     ComparisonRow,

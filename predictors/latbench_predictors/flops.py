@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from latbench.prediction.inputs import FloatArray, IntArray
 from latbench.predictor import Predictor
-from latbench.predictor_inputs import FloatArray, IntArray
 from latbench_predictors.regression import affine
 
 

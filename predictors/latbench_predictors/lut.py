@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from latbench.errors import MissingMeasurementsError, UsageError
-from latbench.expectation import ChoiceSum
+from latbench.prediction.expectation import ChoiceSum
+from latbench.prediction.inputs import FloatArray, IntArray, Space
 from latbench.predictor import Predictor
-from latbench.predictor_inputs import FloatArray, IntArray, Space
 from latbench.registry import nearest
 from latbench_predictors.regression import affine
 

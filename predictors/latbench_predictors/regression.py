@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from latbench.predictor_inputs import FloatArray
+from latbench.prediction.inputs import FloatArray
 
 _ROUNDS = 50
 _TUNING = 1.345  # Huber's: 95 % efficient where errors are normal

@@ -8,11 +8,11 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from latbench import conformal
 from latbench.errors import UsageError
-from latbench.expectation import ChoiceSum
+from latbench.prediction import conformal
+from latbench.prediction.expectation import ChoiceSum
+from latbench.prediction.inputs import FloatArray, IntArray, Space
 from latbench.predictor import Predictor
-from latbench.predictor_inputs import FloatArray, IntArray, Space
 from latbench_predictors.regression import relative_weights
 
 ALPHAS: FloatArray = np.logspace(-6, 3, 10)

@@ -22,8 +22,11 @@ class Evolution(DiscreteSearcher):
 
     kind = "evolution"
 
-    def __init__(self, population: int = 100, tournament: int = 25) -> None:
-        """Store the sizes of the population and of a tournament."""
+    def __init__(self, population: int = 50, tournament: int = 12) -> None:
+        """Store the sizes of the population and of a tournament.
+
+        The paper has 100 and 25 for 20,000 evaluations; the defaults suit some hundreds.
+        """
         self.population = population
         self.tournament = tournament
 

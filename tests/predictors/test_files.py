@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import latbench
-from latbench import artefact
 from latbench.errors import ArtefactError, NotFittedError, UsageError
+from latbench.prediction import artefact
 from latbench.predictor import Predictor
 from latbench.testing.predictors import CARD, TARGET
 

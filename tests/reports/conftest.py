@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from latbench import metrics
+from latbench.prediction import metrics
 from latbench.reports import (
     BaselineRow,
     Comparison,

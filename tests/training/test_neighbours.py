@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -31,12 +33,29 @@ def test_exactly_one_gene_changes(seed: int) -> None:
 
 def test_a_child_is_another_network() -> None:
     """Where genes can be inactive, the canonical form changes, not just a gene that is unused."""
+    space = latbench.space("digits-mobilenet")
+    first, *others = space.choices
+    # The others matter only where the first choice takes its first option.
+    space.choices = (
+        first,
+        *(replace(choice, active=(first.name, first.options[:1])) for choice in others),
+    )
     rng = np.random.default_rng(0)
-    parents = CELL.check(CELL.sample(rng, 500))
+    parents = space.sample(rng, 500)
+    children = mutate(space, parents, rng)
+    np.testing.assert_array_equal(space.check(children), children)
+    assert (children != parents).any(axis=1).all()
+    inactive = parents[:, 0] > 0
+    assert (children[inactive, 0] != parents[inactive, 0]).all()
+
+
+def test_cells_mutate_too() -> None:
+    """A space of cells gives architectures that differ."""
+    rng = np.random.default_rng(0)
+    parents = CELL.sample(rng, 500)
     children = mutate(CELL, parents, rng)
     np.testing.assert_array_equal(CELL.check(children), children)
-    for parent, child in zip(parents, children, strict=True):
-        assert CELL.hash(parent) != CELL.hash(child)
+    assert (children != parents).any(axis=1).all()
 
 
 def test_every_neighbour_is_as_likely_as_its_choice() -> None:

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from latbench import model_card
 from latbench.errors import ArtefactError, UsageError
+from latbench.prediction import model_card
 from latbench.target import Target
 from latbench.version import current_version
 
@@ -44,7 +44,7 @@ class Artefact:
         space: the spec that rebuilds the space.
         choices: choice -> options, by which a space that has changed since is told.
         target: what the latencies belong to.
-        card: the model card's entries; see :data:`latbench.model_card.FIELDS`.
+        card: the model card's entries; see :data:`latbench.prediction.model_card.FIELDS`.
         created: date and time of saving, ISO 8601.
         arrays: everything learned, by name.
     """

@@ -24,6 +24,8 @@ from latbench.errors import UsageError
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
+_LARGEST_DENOMINATOR = 10**6
+
 
 def different(X: IntArray) -> tuple[IntArray, IntArray]:
     """Return the first row of each different row of ``X`` (g,), and the group of each row (n,)."""
@@ -71,5 +73,8 @@ def quantile(scores: FloatArray, coverage: float) -> float:
 
 
 def _exact(coverage: float) -> Fraction:
-    # As written in decimals: 0.95 of 20 is 19, which floating point may put a hair above it.
-    return Fraction(repr(float(coverage)))
+    # As it is meant: 0.95 of 20 is 19 and 12/13 of 13 is 12, which floating point may put a hair
+    # above it.
+    written = Fraction(repr(float(coverage)))
+    simple = written.limit_denominator(_LARGEST_DENOMINATOR)
+    return simple if float(simple) == coverage else written

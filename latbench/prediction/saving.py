@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy.typing as npt
 
-from latbench import artefact, registry
+from latbench import registry
 from latbench.errors import ArtefactError, PluginError
-from latbench.model_card import check_card
 from latbench.parameters import Parameters
-from latbench.predictor_inputs import Space
+from latbench.prediction import artefact
+from latbench.prediction.inputs import Space
+from latbench.prediction.model_card import check_card
 from latbench.target import Target
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Saveable(Parameters):
         Args:
             folder: a new one, or that of a predictor to replace.
             target: what its latencies belong to.
-            card: the entries of :data:`latbench.model_card.FIELDS`, JSON values.
+            card: the entries of :data:`latbench.prediction.model_card.FIELDS`, JSON values.
 
         Raises:
             NotFittedError: it was not fitted.

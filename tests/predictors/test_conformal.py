@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latbench import conformal
 from latbench.errors import UsageError
+from latbench.prediction import conformal
 
 COVERAGES = st.integers(1, 999).map(lambda thousandths: thousandths / 1000)
 
@@ -25,6 +25,22 @@ def test_quantile_is_the_stated_rank(n: int, coverage: float) -> None:
     else:
         assert n >= conformal.networks_needed(coverage)
         assert conformal.quantile(scores, coverage) == rank
+
+
+@given(st.integers(1, 5000))
+def test_the_highest_coverage_can_be_had(n: int) -> None:
+    """n scores bound a coverage of n / (n + 1), whatever floating point makes of that share."""
+    assert conformal.quantile(np.arange(1.0, n + 1), n / (n + 1)) == n
+
+
+@pytest.mark.parametrize(("coverage", "rank"), [(1e-17, 1), (1e-9, 1), (1 - 2.0**-53, None)])
+def test_extreme_coverages_are_neither_none_nor_all(coverage: float, rank: int | None) -> None:
+    """The least coverage takes the least score; one a hair below 1 is refused."""
+    if rank is None:
+        with pytest.raises(UsageError, match="needs 9"):
+            conformal.quantile(np.arange(1.0, 8), coverage)
+    else:
+        assert conformal.quantile(np.arange(1.0, 8), coverage) == rank
 
 
 def test_networks_needed_by_hand() -> None:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import mean_absolute_percentage_error, root_mean_squared_error
 
-from latbench import metrics
 from latbench.errors import UsageError
+from latbench.prediction import metrics
 
 # Few different values among many, so that ties occur.
 LATENCY = st.one_of(st.floats(1e-3, 1e4), st.sampled_from([1.0, 2.0, 3.0]))

@@ -1,0 +1,1 @@
+"""What every predictor is made of: checks, calibration, expectation, scores and files."""

@@ -1,0 +1,173 @@
+"""What workers report, written into the store as it comes; and what the store still lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from latbench.profiling.channel import Message, unpack_times
+from latbench.profiling.drifting import record_sentinel
+from latbench.profiling.process import Medians
+from latbench.profiling.provenance import provenance
+from latbench.store import Store
+from latbench.store.rows import MeasurementRow, ProcessRow, RoundRow
+from latbench.target import Target
+from latbench.timing import Estimate, Protocol, Round, drift_of
+
+_LONGEST_REASON = 500
+
+
+class Recorder:
+    """Writes the rounds and results of jobs on one target and instance."""
+
+    def __init__(self, store: Store, target: Target, instance: str, protocol: Protocol) -> None:
+        """Write into ``store`` what is timed by ``protocol`` on the instance with that id."""
+        self.store = store
+        self.target = target
+        self.instance = instance
+        self.protocol = protocol
+
+    def processes_left(self, job: str) -> int:
+        """Return in how many more processes to time ``job``, which has no result: at least one.
+
+        A process that was stopped before it gave its share of rounds is made up for by another.
+        """
+        counts: dict[str, int] = {}
+        for row in self.store.rounds(job):
+            counts[row.process] = counts.get(row.process, 0) + 1
+        whole = sum(count >= self.protocol.rounds_least for count in counts.values())
+        return max(1, self.protocol.processes - whole)
+
+    def medians(self, job: str) -> Medians:
+        """Return the medians of the clean rounds of ``job`` in ms, by process."""
+        medians: dict[str, list[float]] = {}
+        for row in self.store.rounds(job):
+            if not row.taints:
+                medians.setdefault(row.process, []).append(row.median_ms)
+        return medians
+
+    def fail(self, job: str, reason: str) -> None:
+        """Store that ``job`` has no latency, and why, on one line."""
+        self.store.add_measurement(
+            MeasurementRow(
+                job, "failed", reason=_one_line(reason), provenance=provenance(self.target)
+            )
+        )
+
+    def settle(self, job: str) -> None:
+        """Store the estimate of ``job`` from all its rounds, if it has any."""
+        rounds = [_round(row) for row in self.store.rounds(job)]
+        if not rounds:
+            return
+        history = self.store.sentinel_history(self.target.key, self.instance)
+        drift = drift_of(history, self.protocol)
+        steady = all(process.steady for process in self.store.processes(job))
+        estimate = Estimate.of(rounds, self.protocol, drift, steady)
+        self.store.add_measurement(
+            MeasurementRow(
+                job_id=job,
+                status=estimate.status,
+                reason=estimate.reason,
+                latency_ms=estimate.latency_ms,
+                low_ms=estimate.low_ms,
+                high_ms=estimate.high_ms,
+                half_width=estimate.half_width,
+                drift=estimate.drift,
+                p90_ms=estimate.p90_ms,
+                rounds=estimate.rounds,
+                tainted=estimate.tainted,
+                provenance=provenance(self.target),
+            )
+        )
+
+
+class Turn:
+    """What one worker process reports of its group.
+
+    Attributes:
+        failed: jobs that failed in it; their reasons are in the store.
+    """
+
+    def __init__(self, recorder: Recorder, group: Sequence[str]) -> None:
+        """Begin a turn of the jobs ``group``."""
+        self.failed: set[str] = set()
+        self._recorder = recorder
+        self._left = dict.fromkeys(group)
+        self._compiled: dict[str, Message] = {}
+        self._sentinel_ms: dict[float, None] = {}
+
+    @property
+    def unfinished(self) -> list[str]:
+        """Jobs that have neither ended nor failed."""
+        return list(self._left)
+
+    def report(self, process: str, message: Message) -> None:
+        """Take in one message of the worker process."""
+        kind, store = message["type"], self._recorder.store
+        if kind == "compiled":
+            self._compiled[message["job"]] = message
+        elif kind == "warm":
+            store.add_process(self._process_row(process, message))
+        elif kind == "round":
+            store.add_round(_round_row(process, message))
+            if message["sentinel_ms"] is not None:
+                # One value serves all rounds of a pass.
+                self._sentinel_ms[message["sentinel_ms"]] = None
+        elif kind == "done":
+            self._left.pop(message["job"])
+        elif kind == "failed":
+            self._left.pop(message["job"])
+            self.failed.add(message["job"])
+            self._recorder.fail(message["job"], message["reason"])
+
+    def end(self) -> None:
+        """Store what the process measured of the sentinel."""
+        to = self._recorder
+        record_sentinel(to.store, to.target, to.instance, to.protocol, list(self._sentinel_ms))
+
+    def _process_row(self, process: str, message: Message) -> ProcessRow:
+        compiled = self._compiled[message["job"]]
+        return ProcessRow(
+            job_id=message["job"],
+            process=process,
+            precision_run=compiled["precision_run"],
+            provenance=provenance(self._recorder.target),
+            first_run_ms=message["first_run_ms"],
+            compile_ms=compiled["compile_ms"],
+            warmup_ms=message["warmup_ms"],
+            steady=message["steady"],
+        )
+
+
+def _one_line(text: str) -> str:
+    """Return ``text`` as databases take it: a program's last words may be any bytes."""
+    line = " ".join(text.split())[:_LONGEST_REASON]
+    return "".join(letter if letter.isprintable() else "?" for letter in line)
+
+
+def _round_row(process: str, message: Message) -> RoundRow:
+    times_ns = unpack_times(message["times"])
+    return RoundRow(
+        job_id=message["job"],
+        process=process,
+        number=message["number"],
+        started=message["started"],
+        inner=message["inner"],
+        times_ns=times_ns,
+        median_ms=float(np.median(times_ns)) / message["inner"] / 1e6,
+        taints=tuple(message["taints"]),
+        sentinel_ms=message["sentinel_ms"],
+    )
+
+
+def _round(row: RoundRow) -> Round:
+    return Round(
+        row.process,
+        row.number,
+        row.started,
+        row.inner,
+        row.times_ns,
+        row.taints,
+        row.sentinel_ms,
+    )

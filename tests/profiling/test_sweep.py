@@ -1,0 +1,422 @@
+"""What a sweep plans, repeats, gives up and stores; an executor without processes reports to it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from latbench.errors import UsageError
+from latbench.profiling.channel import pack_times
+from latbench.profiling.process import Report, Task
+from latbench.profiling.subjects import Subject
+from latbench.profiling.sweep import Instance, Sweep, SweepResult
+from latbench.store import MeasurementRow, Store
+from latbench.target import Target
+from latbench.timing import Protocol
+
+Named = Callable[..., Subject]
+Measure = Callable[..., SweepResult]
+
+
+class Stage:
+    """An executor that plays what its subjects' names say: ``dies``, ``fails`` or neither.
+
+    Attributes:
+        groups: the names of each task's subjects, in the order of the tasks.
+        before: how many processes each subject was said to have rounds of, by task.
+        rounds: rounds that it gives to each subject.
+        sentinel_ms: what it says of the sentinel.
+    """
+
+    def __init__(self, name: str = "p", rounds: int = 3, sentinel_ms: float = 1.0) -> None:
+        self.groups: list[list[str]] = []
+        self.before: list[dict[str, int]] = []
+        self.name = name
+        self.rounds = rounds
+        self.sentinel_ms = sentinel_ms
+
+    def run(self, task: Task, report: Report) -> str | None:
+        """Report what a worker would, until a subject dies."""
+        names = {job: workload.name for job, workload in task.workloads.items()}
+        self.groups.append(sorted(names.values()))
+        self.before.append({names[job]: len(medians) for job, medians in task.before.items()})
+        process = f"{self.name}{len(self.groups)}"
+        for job, name in names.items():
+            report(process, {"type": "compiling", "job": job})
+            if name.startswith("fails"):
+                report(process, {"type": "failed", "job": job, "reason": "no\n\x00such kernel"})
+                continue
+            report(
+                process,
+                {"type": "compiled", "job": job, "compile_ms": 1.0, "precision_run": "fp32"},
+            )
+            report(
+                process,
+                {
+                    "type": "warm",
+                    "job": job,
+                    "steady": True,
+                    "first_run_ms": 2.0,
+                    "warmup_ms": 3.0,
+                },
+            )
+            if name.startswith("dies"):
+                return "its process was killed by SIGSEGV"
+            for number in range(self.rounds):
+                report(process, self._round(job, number))
+            report(process, {"type": "done", "job": job, "outcome": "converged"})
+        return None
+
+    def _round(self, job: str, number: int) -> dict[str, object]:
+        times = np.full(3, 2_000_000 + 1000 * number, dtype=np.int64)
+        return {
+            "type": "round",
+            "job": job,
+            "number": number,
+            "started": 1000.0 * len(self.groups) + number,
+            "inner": 2,
+            "times": pack_times(times),
+            "taints": [],
+            "sentinel_ms": self.sentinel_ms + 0.001 * number,
+        }
+
+
+def stored(store: Store, job: str) -> MeasurementRow:
+    """Return the newest attempt at a job, which there must be."""
+    row = store.measurement(job)
+    assert row is not None
+    return row
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+@pytest.fixture
+def target() -> Target:
+    return Target("cpu", "odd", "1.0")
+
+
+@pytest.fixture
+def measure(
+    store: Store, target: Target, instance: Instance, fast: Protocol, stage: Stage
+) -> Measure:
+    """A function that sweeps over subjects on the stage."""
+
+    def run(
+        subjects: Sequence[Subject], retry_failed: bool = False, **settings: object
+    ) -> SweepResult:
+        arguments = {"protocol": fast, "executor": stage, **settings}
+        return Sweep(store, target, instance, **arguments).run(  # type: ignore[arg-type]
+            subjects, retry_failed
+        )
+
+    return run
+
+
+def test_every_subject_is_timed_in_every_process(
+    measure: Measure, named: Named, stage: Stage, store: Store
+) -> None:
+    """Two processes each: a latency in the middle of its interval, from all rounds of both."""
+    result = measure([named("a"), named("b")])
+    assert stage.groups == [["a", "b"], ["a", "b"]]
+    assert result.measured == result.jobs
+    assert (result.reused, result.failed) == ([], {})
+    for job in result.jobs:
+        row = stored(store, job)
+        assert row.latency_ms == pytest.approx(1.0005)
+        assert row.low_ms is not None
+        assert row.high_ms is not None
+        assert row.low_ms < 1.0005 < row.high_ms
+        assert (row.status, row.rounds, row.tainted) == ("ok", 6, 0)
+        processes = store.processes(job)
+        assert [process.process for process in processes] == ["p1", "p2"]
+        assert {process.compile_ms for process in processes} == {1.0}
+
+
+def test_later_processes_know_of_earlier_rounds(
+    measure: Measure, named: Named, stage: Stage
+) -> None:
+    """The stop rule of the second process counts what the first one gave."""
+    measure([named("a")])
+    assert stage.before == [{"a": 0}, {"a": 1}]
+
+
+def test_a_second_sweep_reuses_everything(measure: Measure, named: Named, stage: Stage) -> None:
+    """What is measured stays measured: no worker is started for it."""
+    subjects = [named("a"), named("fails")]
+    first = measure(subjects)
+    tasks = len(stage.groups)
+    again = measure(subjects)
+    assert len(stage.groups) == tasks
+    assert again.jobs == first.jobs
+    assert again.measured == []
+    assert again.reused == [first.jobs[0]]
+    assert again.failed == first.failed
+
+
+def test_only_what_is_missing_is_measured(measure: Measure, named: Named, stage: Stage) -> None:
+    """A sweep over known and new subjects times the new ones."""
+    measure([named("a"), named("b")])
+    del stage.groups[:]
+    result = measure([named("b"), named("c"), named("a")])
+    assert stage.groups == [["c"], ["c"]]
+    assert len(result.reused) == 2
+
+
+def test_campaigns_and_protocols_are_jobs_of_their_own(
+    measure: Measure, named: Named, stage: Stage, fast: Protocol
+) -> None:
+    """A repeat, and another way to time, measure the same subject again."""
+    jobs = {
+        measure([named("a")], **settings).jobs[0]
+        for settings in (
+            {},
+            {"campaign": "repeat"},
+            {"protocol": dataclasses.replace(fast, seed=1)},
+        )
+    }
+    assert len(jobs) == 3
+    assert len(stage.groups) == 6
+
+
+def test_subjects_of_one_workload_are_measured_once(
+    measure: Measure, named: Named, stage: Stage
+) -> None:
+    """Two subjects that compute alike share a job and its measurement."""
+    twin = dataclasses.replace(named("a"), key="another name")
+    result = measure([named("a"), twin, named("b")])
+    assert stage.groups[0] == ["a", "b"]
+    assert result.jobs[0] == result.jobs[1] != result.jobs[2]
+    assert len(result.measured) == 2
+
+
+def test_groups_are_small_and_change_company(measure: Measure, named: Named, stage: Stage) -> None:
+    """At most 16 subjects share a process; all are timed once before any is timed again."""
+    names = [f"{number:02}" for number in range(40)]
+    measure([named(name) for name in names])
+    assert [len(group) for group in stage.groups] == [14, 13, 13] * 2
+    first, second = stage.groups[:3], stage.groups[3:]
+    for groups in (first, second):
+        assert sorted(name for group in groups for name in group) == names
+    assert sorted(first) != sorted(second)
+
+
+def test_a_failure_is_that_subjects_alone(
+    measure: Measure, named: Named, stage: Stage, store: Store
+) -> None:
+    """What fails in its group has its reason, on one printable line; the others a latency."""
+    result = measure([named("a"), named("fails"), named("b")])
+    job = result.jobs[1]
+    assert result.failed == {job: "no ?such kernel"}
+    assert len(result.measured) == 2
+    assert stage.groups == [["a", "b", "fails"], ["a", "b"]]
+    row = stored(store, job)
+    assert (row.status, row.latency_ms) == ("failed", None)
+
+
+def test_the_guilty_of_a_dead_worker_is_found_alone(
+    measure: Measure, named: Named, stage: Stage
+) -> None:
+    """Each subject that a dead worker left unfinished is timed in a process of its own."""
+    names = ["dies 1", "dies 2", *(f"n{number}" for number in range(6))]
+    result = measure([named(name) for name in names])
+    assert set(result.failed) == set(result.jobs[:2])
+    assert set(result.failed.values()) == {"its process was killed by SIGSEGV"}
+    assert len(result.measured) == 6
+    alone = [group for group in stage.groups if len(group) == 1]
+    assert {"dies 1", "dies 2"} <= {name for group in alone for name in group}
+    # A failure is final: the second pass begins without them.
+    assert stage.groups[-1] == names[2:]
+
+
+def test_the_last_one_unfinished_is_the_guilty(
+    measure: Measure, named: Named, stage: Stage, fast: Protocol
+) -> None:
+    """Where all others had ended, nobody else can have brought the worker down."""
+    result = measure([named("dies")])
+    assert result.failed == {result.jobs[0]: "its process was killed by SIGSEGV"}
+    assert stage.groups == [["dies"]]
+
+
+def test_failures_are_repeated_on_request_alone(
+    measure: Measure, named: Named, stage: Stage, store: Store
+) -> None:
+    """Without the request a failure is kept; with it another attempt is appended."""
+    subject = named("fails")
+    (job,) = measure([subject]).jobs
+    measure([subject])
+    assert len(stage.groups) == 1
+    measure([subject], retry_failed=True)
+    assert len(stage.groups) == 2
+    assert [row.attempt for row in store.attempts(job)] == [1, 2]
+    # The engine has been mended in between.
+    mended = dataclasses.replace(
+        subject, workload=dataclasses.replace(subject.workload, name="works")
+    )
+    result = measure([mended], retry_failed=True)
+    assert (result.measured, result.failed) == ([job], {})
+    assert [row.status for row in store.attempts(job)] == ["failed", "failed", "ok"]
+
+
+def test_a_process_that_was_cut_short_is_made_up_for(
+    measure: Measure, named: Named, stage: Stage, store: Store, fast: Protocol
+) -> None:
+    """After a stop the rounds are kept, and whole processes are added until there are enough."""
+
+    class Stopped(Stage):
+        def run(self, task: Task, report: Report) -> str | None:
+            super().run(task, report)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measure([named("a")], executor=Stopped("cut", rounds=1))
+    (job,) = measure([named("a")]).jobs
+    assert len(stage.groups) == fast.processes
+    assert Counter(row.process for row in store.rounds(job)) == {"cut1": 1, "p1": 3, "p2": 3}
+    assert stored(store, job).status == "ok"
+
+
+def test_a_whole_process_counts_after_a_stop(
+    measure: Measure, named: Named, stage: Stage, store: Store
+) -> None:
+    """A sweep that was stopped between its processes takes up the remaining one."""
+
+    class Second(Stage):
+        def run(self, task: Task, report: Report) -> str | None:
+            if self.groups:
+                raise KeyboardInterrupt
+            return super().run(task, report)
+
+    with pytest.raises(KeyboardInterrupt):
+        measure([named("a")], executor=Second("whole"))
+    (job,) = measure([named("a")]).jobs
+    assert stage.groups == [["a"]]
+    assert Counter(row.process for row in store.rounds(job)) == {"whole1": 3, "p1": 3}
+
+
+def test_no_budget_measures_nothing(measure: Measure, named: Named, stage: Stage) -> None:
+    """Without time no worker starts, and what had no turn says so."""
+    result = measure([named("a")], budget_s=0.0)
+    assert stage.groups == []
+    assert "budget" in result.failed[result.jobs[0]]
+
+
+def test_a_budget_ends_the_sweep_between_groups(
+    measure: Measure,
+    named: Named,
+    stage: Stage,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What has rounds when the time is spent has a value; the rest is measured the next time."""
+    now = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0])
+    monkeypatch.setattr("latbench.profiling.sweep.time", clock)
+
+    class Slow(Stage):
+        def run(self, task: Task, report: Report) -> str | None:
+            assert task.budget_s == 10.0 - now[0]
+            now[0] += 6.0
+            return super().run(task, report)
+
+    subjects = [named(f"{number}") for number in range(40)]
+    result = measure(subjects, executor=Slow(), budget_s=10.0)
+    assert len(result.measured) == 14 + 13
+    for job in result.measured:
+        row = stored(store, job)
+        assert row.status == "unconverged"
+        assert row.latency_ms is not None
+        assert "only 1 of 2 processes" in (row.reason or "")
+    assert len(result.failed) == 13
+    again = measure(subjects)
+    assert len(again.measured) == 13
+    assert again.failed == {}
+    assert {len(group) for group in stage.groups} == {13}
+
+
+def test_a_budget_is_not_spent_on_looking_for_the_guilty(
+    measure: Measure, named: Named, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When a worker dies after the time is spent, nothing is tried alone."""
+    now = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0])
+    monkeypatch.setattr("latbench.profiling.sweep.time", clock)
+
+    class Slow(Stage):
+        def run(self, task: Task, report: Report) -> str | None:
+            now[0] += 11.0
+            return super().run(task, report)
+
+    slow = Slow()
+    measure([named("dies 1"), named("dies 2"), named("a")], executor=slow, budget_s=10.0)
+    assert len(slow.groups) == 1
+
+
+def test_the_sentinel_leaves_a_history(
+    measure: Measure, named: Named, store: Store, target: Target, instance: Instance
+) -> None:
+    """Each process appends one value; it is in no table of the main campaign."""
+    measure([named("a"), named("b")])
+    assert store.sentinel_history(target.key, instance.id) == [1.001, 1.001]
+    measure([named("c")])
+    assert len(store.sentinel_history(target.key, instance.id)) == 4
+    assert len(store.table()) == 3
+    assert store.sentinel_history(target.key, "i1:another") == []
+
+
+def test_few_passes_tell_nothing_of_drift(
+    measure: Measure, named: Named, store: Store, target: Target, instance: Instance
+) -> None:
+    """A process with fewer than three passes adds nothing to the history."""
+    measure([named("a")], executor=Stage(rounds=2))
+    assert store.sentinel_history(target.key, instance.id) == []
+
+
+def test_measured_drift_widens_the_interval(
+    measure: Measure, named: Named, store: Store, fast: Protocol
+) -> None:
+    """Until there are enough repeats of the sentinel the floor counts, then what was measured."""
+    row = stored(store, measure([named("a")]).jobs[0])
+    assert row.drift == fast.drift_floor
+    for number, sentinel_ms in enumerate((1.1, 0.9, 1.2, 0.8)):
+        result = measure([named(f"{number}")], executor=Stage(sentinel_ms=sentinel_ms))
+    row = stored(store, result.jobs[0])
+    assert row.drift is not None
+    assert row.drift > 0.05
+    assert row.half_width is not None
+    assert row.latency_ms is not None
+    u = math.hypot(row.half_width, 1.96 * row.drift)
+    assert row.high_ms == pytest.approx(row.latency_ms * (1 + u), rel=1e-3)
+    assert row.low_ms == pytest.approx(row.latency_ms * (1 - u), rel=1e-3)
+
+
+def test_progress_counts_turns_to_the_end(measure: Measure, named: Named) -> None:
+    """Progress grows to the number of turns, failures and all."""
+    told: list[tuple[int, int]] = []
+    measure(
+        [named("a"), named("fails"), named("dies")],
+        on_progress=lambda done, total: told.append((done, total)),
+    )
+    assert told == sorted(told)
+    assert told[-1] == (6, 6)
+
+
+def test_nothing_to_measure_is_fine(measure: Measure, stage: Stage) -> None:
+    """An empty sweep is done at once."""
+    assert measure([]) == SweepResult([], [], [], {})
+    assert stage.groups == []
+
+
+def test_another_batch_is_refused(measure: Measure, named: Named, stage: Stage) -> None:
+    """A latency of one batch must not be stored under the target of another."""
+    with pytest.raises(UsageError, match="batch 4 and the target 1"):
+        measure([named("a"), named("b", batch=4)])
+    assert stage.groups == []

@@ -1,0 +1,293 @@
+"""Real worker processes: what they measure, and that nothing they do hurts the sweep."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import latbench
+from latbench.profiling.process import LocalExecutor, Task
+from latbench.profiling.subjects import (
+    Subject,
+    block_subjects,
+    model_subject,
+    network_subjects,
+    sentinel,
+)
+from latbench.profiling.sweep import Instance, Sweep
+from latbench.runtimes.onnxruntime import OnnxRuntime
+from latbench.runtimes.torch import TorchRuntime
+from latbench.store import JobRow, Store
+from latbench.store.leaks import leaks
+from latbench.target import Target
+from latbench.timing import Protocol
+
+Named = Callable[..., Subject]
+
+ROOT = Path(latbench.__file__).parents[1]
+PATIENCE_S = 60.0
+
+
+@pytest.fixture
+def once(fast: Protocol) -> Protocol:
+    """The fast protocol with one process a subject."""
+    return dataclasses.replace(fast, processes=1)
+
+
+def test_blocks_networks_and_files_are_measured(
+    store: Store, instance: Instance, fast: Protocol, tmp_path: Path
+) -> None:
+    """Whatever a space and a file give is compiled and timed in as many processes as asked."""
+    space = latbench.space("digits-mobilenet", image_size=8)
+    X = space.sample(np.random.default_rng(0), 2)
+    path = tmp_path / "mine.onnx"
+    path.write_bytes(space.to_onnx(X[1]).SerializeToString())
+    subjects = [
+        *block_subjects(space, blocks=space.blocks[:2]),
+        *network_subjects(space, X),
+        model_subject(path),
+    ]
+    target = OnnxRuntime().target("cpu")
+    result = Sweep(store, target, instance, fast).run(subjects)
+    assert result.failed == {}
+    # The file holds the second network: the same graph, whatever its weights are called.
+    assert result.jobs[3] == result.jobs[4]
+    assert len(result.measured) == 4
+    for job in result.measured:
+        row = store.measurement(job)
+        assert row is not None
+        assert row.latency_ms is not None
+        assert row.latency_ms > 0
+        assert row.low_ms is not None
+        assert row.high_ms is not None
+        assert row.low_ms <= row.latency_ms <= row.high_ms
+        processes = store.processes(job)
+        assert len(processes) == fast.processes
+        for process in processes:
+            assert process.precision_run == "fp32"
+            assert process.compile_ms is not None
+            assert process.compile_ms > 0
+            for place, provenance in (("process", process), ("measurement", row)):
+                assert list(leaks(provenance.provenance, socket.gethostname(), place)) == []
+        rounds = store.rounds(job)
+        assert {one.process for one in rounds} == {process.process for process in processes}
+        assert all((one.times_ns > 0).all() for one in rounds)
+    table = store.table(space=space.spec)
+    assert sorted(table["kind"]) == ["block", "block", "network", "network"]
+    history = store.sentinel_history(target.key, instance.id)
+    assert len(history) == fast.processes
+    assert all(latency_ms > 0 for latency_ms in history)
+
+
+def test_runtimes_that_build_from_recipes_are_measured(
+    store: Store, instance: Instance, once: Protocol
+) -> None:
+    """The worker rebuilds space and network from what the task says of them."""
+    space = latbench.space("nasbench201", image_size=8, cells=1, width=4)
+    subjects = network_subjects(space, np.array([[3, 0, 2, 1, 0, 4]]), batch=2)
+    target = TorchRuntime().target("cpu", batch=2)
+    result = Sweep(store, target, instance, once).run(subjects)
+    assert result.measured == result.jobs
+
+
+def test_failures_stay_alone_in_their_worker(
+    store: Store, odd: Target, instance: Instance, once: Protocol, named: Named
+) -> None:
+    """A subject that raises, in compiling or running, or prints, leaves its group unharmed."""
+    names = ["good", "raise at compile", "raise at run", "print at compile", "print at run"]
+    result = Sweep(store, odd, instance, once).run([named(name) for name in names])
+    by_name = dict(zip(names, result.jobs, strict=True))
+    reason = "RuntimeError: the engine has no ? ? such kernel"
+    assert result.failed == {by_name[name]: reason for name in names if "raise" in name}
+    assert len(result.measured) == 3
+    (process,) = {store.processes(job)[0].process for job in result.measured}
+    assert process
+
+
+def test_a_worker_that_segfaults_takes_nobody_along(
+    store: Store, odd: Target, instance: Instance, once: Protocol, named: Named
+) -> None:
+    """The subject that brings its process down fails with the signal; the other is measured."""
+    subjects = [named("good"), named("segfault at run")]
+    result = Sweep(store, odd, instance, once).run(subjects)
+    assert result.failed == {result.jobs[1]: "its process was killed by SIGSEGV"}
+    assert result.measured == [result.jobs[0]]
+
+
+def test_a_worker_that_exits_says_its_last_words(
+    store: Store, odd: Target, instance: Instance, once: Protocol, named: Named
+) -> None:
+    """The reason is the exit code, with the last line that the process wrote."""
+    result = Sweep(store, odd, instance, once).run([named("exit at compile")])
+    assert result.failed == {
+        result.jobs[0]: "its process ended with exit code 3: the licence has expired"
+    }
+
+
+def test_a_worker_that_hangs_is_stopped(
+    store: Store, odd: Target, instance: Instance, once: Protocol, named: Named
+) -> None:
+    """A silent worker is stopped after the time that was set, and its subject says so."""
+    executor = LocalExecutor(timeout_s=4.0)
+    sweep = Sweep(store, odd, instance, once, executor=executor)
+    result = sweep.run([named("hang at run")])
+    assert result.failed == {result.jobs[0]: "it reported nothing for 4 s and was stopped"}
+
+
+def test_a_worker_that_cannot_start_is_a_reason(
+    store: Store, instance: Instance, once: Protocol, named: Named
+) -> None:
+    """A runtime that is not known in the worker fails with the registry's message."""
+    target = Target("cpu", "unheard-of", "1.0")
+    result = Sweep(store, target, instance, once).run([named("good")])
+    (reason,) = result.failed.values()
+    assert "exit code 1" in reason
+    assert "no runtime 'unheard-of'" in reason
+
+
+def test_modules_in_the_current_folder_are_not_imported(
+    store: Store,
+    odd: Target,
+    instance: Instance,
+    once: Protocol,
+    named: Named,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A file beside the user's models that is called as a library is not taken for it."""
+    if sys.version_info < (3, 11):
+        pytest.skip("Python 3.10 always looks in the current folder")
+    (tmp_path / "numpy.py").write_text("raise SystemExit('this is not numpy')", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert Sweep(store, odd, instance, once).run([named("good")]).failed == {}
+
+
+def test_a_budget_bounds_the_timing_of_a_group(odd: Target, once: Protocol, named: Named) -> None:
+    """A worker ends when its time is spent, though no subject had enough rounds."""
+    endless = dataclasses.replace(once, rounds_min=10_000, rounds_max=10_000)
+    ends: list[object] = []
+    task = Task(
+        target=odd,
+        protocol=endless,
+        workloads={"job": named("slow").workload},
+        before={"job": {}},
+        sentinel=sentinel(),
+        budget_s=0.5,
+    )
+    death = LocalExecutor().run(
+        task,
+        lambda process, message: ends.append(message.get("outcome")),
+    )
+    assert death is None
+    assert ends[-1] == "budget"
+
+
+# A sweep of its own process, in groups of one subject, so that it can be stopped between two.
+SCRIPT = textwrap.dedent("""
+    import hashlib, json, sys
+    from latbench.profiling import drifting, sweep
+    from latbench.profiling.subjects import Subject
+    from latbench.spaces.workload import Workload
+    from latbench.store import JobRow, Store
+    from latbench.target import Target
+    from latbench.timing import Protocol
+
+    def named(name):
+        digest = hashlib.sha256(f"{name}1".encode()).hexdigest()
+        workload = Workload(f"g1:{digest}", name, (), b"", {"kind": "file", "batch": 1}, 1)
+        return Subject(workload, "model", "", name)
+
+    url, protocol, *names = sys.argv[1:]
+    sweep.GROUP_SIZE = 1
+    # The true one would cost seconds for torch.
+    drifting.sentinel = sweep.sentinel = lambda: named("sentinel").workload
+    with Store.open(url) as store:
+        sweep.Sweep(
+            store,
+            Target("cpu", "odd", "1.0"),
+            sweep.Instance("i1:test", "cpu", {"cores": 2}),
+            Protocol.from_dict(json.loads(protocol)),
+        ).run([named(name) for name in names])
+""")
+
+
+def processes_marked(mark: str) -> list[str]:
+    """Return the command lines of the processes that inherited ``mark``."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        try:
+            if folder.name.isdigit() and mark.encode() in (folder / "environ").read_bytes():
+                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue  # it has ended in the meantime, or is another user's
+    return found
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    """Wait for ``condition``, or fail for want of ``what``."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"no {what} within {PATIENCE_S:g} s"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL, signal.SIGTERM])
+def test_a_sweep_that_is_stopped_loses_nothing(
+    stop: signal.Signals,
+    url: str,
+    odd: Target,
+    odd_distribution: Path,
+    instance: Instance,
+    once: Protocol,
+    named: Named,
+) -> None:
+    """Rounds stay, no worker is left behind, and the next sweep measures what is missing."""
+    protocol = dataclasses.replace(once, rounds_min=30, rounds_max=30)
+    names = ["slow 1", "slow 2", "slow 3"]
+    mark = f"LATBENCH_TEST_{uuid.uuid4().hex}"
+    path = os.pathsep.join([str(ROOT), str(odd_distribution)])
+    main = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, url, json.dumps(protocol.to_dict()), *names],
+        env={**os.environ, "PYTHONPATH": path, "MARK": mark},
+        stderr=subprocess.PIPE,
+        # As in a shell without job control, Ctrl-C would otherwise be ignored from the start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    jobs = [
+        JobRow(odd.key, instance.id, named(name).workload.id, protocol.name).id for name in names
+    ]
+    with Store.open(url) as store, main:
+
+        def in_the_middle() -> bool:
+            counts = [len(store.rounds(job)) for job in jobs]
+            return 30 in counts and any(3 <= count < 27 for count in counts)
+
+        wait_until(in_the_middle, "sweep in the middle of its second subject")
+        main.send_signal(stop)
+        assert main.wait(PATIENCE_S) != 0
+        wait_until(lambda: not processes_marked(mark), "end of the worker")
+        before = {job: Counter(row.process for row in store.rounds(job)) for job in jobs}
+        done = store.measured(jobs)
+        assert 1 <= len(done) <= 2
+        again = Sweep(store, odd, instance, protocol).run([named(name) for name in names])
+        assert again.jobs == jobs
+        assert set(again.reused) == done
+        assert set(again.measured) == set(jobs) - done
+        for job in jobs:
+            after = Counter(row.process for row in store.rounds(job))
+            assert before[job].items() <= after.items()
+            assert len(after) == len(before[job]) + (job not in done)
