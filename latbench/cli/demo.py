@@ -39,9 +39,20 @@ _FOLDER = Path("latbench-demo")
 @click.option(
     "--epochs", type=click.IntRange(min=1), metavar="N", help="Training passes.  [default: 30]"
 )
+@click.option(
+    "--evaluations",
+    type=click.IntRange(min=4),
+    metavar="N",
+    help="Architectures to score.  [default: 120]",
+)
 @seed_option
 def demo(
-    out: Path, latency_target: float | None, networks: int | None, epochs: int | None, seed: int
+    out: Path,
+    latency_target: float | None,
+    networks: int | None,
+    epochs: int | None,
+    evaluations: int | None,
+    seed: int,
 ) -> None:
     """Go the whole way on a small example, in a few minutes.
 
@@ -68,6 +79,7 @@ def demo(
             seed=seed,
             networks=networks or workflow.NETWORKS,
             epochs=epochs or workflow.EPOCHS,
+            evaluations=evaluations or workflow.EVALUATIONS,
             progress=progress,
             callbacks=lambda: [ProgressBar()],
             say=note,

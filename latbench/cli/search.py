@@ -191,4 +191,6 @@ def _settings(
     train = values.get("train") or TrainConfig(seed=values.get("seed", 0))
     if epochs is not None:
         train = dataclasses.replace(train, epochs=epochs, steps=None)
+    if seed is not None:
+        train = dataclasses.replace(train, seed=seed)
     return SearchSettings(**{**values, "train": train})

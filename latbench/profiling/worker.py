@@ -5,10 +5,10 @@ Started by :mod:`latbench.profiling.process`; whatever happens here, the sweep s
 
 from __future__ import annotations
 
-import os
+import ctypes
+import signal
 import socket
 import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +27,7 @@ from latbench.timing import HostClock, Outcome, Protocol, Round, WarmUp, interle
 
 _SENTINEL_WARM_UP = 30
 _HEARTBEAT_S = 10.0
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,6 @@ def serve(channel: Channel) -> None:
     task = channel.receive()
     if task is None:
         return
-    threading.Thread(target=_end_with, args=(channel,), daemon=True).start()
     target = Target.from_dict(task["target"])
     protocol = Protocol.from_dict(task["protocol"])
     runtime = load(RUNTIMES, target.runtime)()
@@ -110,12 +110,6 @@ def serve(channel: Channel) -> None:
         clock=_Clock(channel),
     )
     channel.send({"type": "end"})
-
-
-def _end_with(channel: Channel) -> None:
-    """End this process when the one that started it is gone, even in the middle of a run."""
-    if channel.receive() is None:
-        os._exit(1)
 
 
 def _sentinel(runtime: Any, message: Message, target: Target) -> Callable[[], None]:
@@ -182,6 +176,8 @@ def _reason(failure: Exception) -> str:
 
 def main() -> None:
     """Serve the socket whose file descriptor is the only argument."""
+    # The kernel ends this process with the one that started it, even inside an engine that hangs.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     channel = Channel(socket.socket(fileno=int(sys.argv[1])))
     try:
         serve(channel)

@@ -68,3 +68,10 @@ def shared_initialisers(model: ModelProto) -> list[str]:
     """Return the names of initialisers that are read in more than one place."""
     read = Counter(name for node in model.graph.node for name in node.input)
     return [tensor.name for tensor in model.graph.initializer if read[tensor.name] > 1]
+
+
+def unread_nodes(model: ModelProto) -> list[str]:
+    """Return the names of nodes whose outputs nobody reads."""
+    read = {name for node in model.graph.node for name in node.input}
+    read |= {value.name for value in model.graph.output}
+    return [node.name for node in model.graph.node if read.isdisjoint(node.output)]

@@ -76,6 +76,7 @@ class SpaceNetworkChecks(SpaceFixtures):
             inputs = random_inputs(space.network_workload(x, batch).inputs)
             (logits,) = onnx_models.run(model, inputs)
             assert logits.shape == (batch, space.classes)
+            assert onnx_models.unread_nodes(model) == []
 
     def test_workloads_repeat(self, space: SearchSpace, X: IntArray) -> None:
         """Another object of the same space makes the same workload, whatever was made before."""

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 SPACE = "digits-mobilenet"
 NETWORKS, REPEATS = 40, 12
 EPOCHS, EVALUATIONS = 30, 120
-POPULATION = {"population": 30, "tournament": 8}
+DATA_SIZE = 16
+"""Side of the training images: the digits are 8×8, and 32×32 takes six times as long."""
 TARGET_QUANTILE = 0.3
 
 
@@ -134,7 +135,8 @@ def demo(
     )
     settings = SearchSettings(
         target_ms=target_ms or float(np.quantile(known.y, TARGET_QUANTILE)),
-        params=POPULATION,
+        params={"population": max(2, evaluations // 4), "tournament": max(1, evaluations // 15)},
+        data_size=DATA_SIZE,
         train=TrainConfig(epochs=epochs, seed=seed),
         evaluations=evaluations,
         seed=seed,

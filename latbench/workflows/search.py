@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from latbench.hooks import LatencyFilter
 from latbench.predictor import Predictor
 from latbench.profiling.subjects import Subject, block_subjects, network_subjects
 from latbench.profiling.sweep import Instance, Sweep
-from latbench.spaces import IntArray, SearchSpace
+from latbench.spaces import FloatArray, IntArray, SearchSpace
 from latbench.store import Store
 from latbench.target import Target
 from latbench.timing import Protocol
@@ -162,39 +163,44 @@ def search(
         InfeasibleError: nothing meets the limit; names the fastest architecture found.
         UsageError: an unknown algorithm, data set or hyperparameter.
     """
+    from latbench.discrete_searcher import DiscreteSearcher
     from latbench.training.task import SearchTask
 
     space = space_of(predictor)
-    searcher = registry.load(registry.SEARCHERS, settings.algorithm)(**settings.params)
-    within = LatencyFilter(predictor, settings.target_ms, settings.confidence)
+    searcher = registry.load(registry.SEARCHERS, settings.algorithm)()
+    searcher.set_params(**settings.params)
     notes = _binding(space, predictor, settings.target_ms)
-    if surrogate is None:
-        from latbench.training.scoring import SupernetScorer
-
-        supernet, data = _trained(space, settings, callbacks(), checkpoints)
-        score: Callable[[IntArray], Any] = SupernetScorer(supernet, data, seed=settings.seed)
-        about = _about(space, data)
-    else:
-        data, supernet, score = None, None, surrogate.predict
-        about = "accuracies told by a surrogate"
     task = SearchTask(
         space=space,
         predictor=predictor,
         target_ms=settings.target_ms,
-        score=score,
-        feasible=within,
+        score=_untrained if surrogate is None else surrogate.predict,
+        feasible=LatencyFilter(predictor, settings.target_ms, settings.confidence),
         confidence=settings.confidence,
-        supernet=supernet,
-        data=data,
         evaluations=settings.evaluations,
         seed=settings.seed,
         depends_on={} if settings.train is None else {"train": settings.train.to_dict()},
     )
+    if isinstance(searcher, DiscreteSearcher):
+        searcher.start(task)  # refuses what cannot be, before hours go into training
+    about = "accuracies told by a surrogate"
+    if surrogate is None:
+        from latbench.training.scoring import SupernetScorer
+
+        supernet, data = _trained(space, settings, callbacks(), checkpoints)
+        scorer = SupernetScorer(supernet, data, seed=settings.seed)
+        task = dataclasses.replace(task, score=scorer, supernet=supernet, data=data)
+        about = _about(space, data)
     checkpoint = None if checkpoints is None else checkpoints / "search.json"
     result = searcher.run(task, callbacks(), checkpoint)
     return _timed(
         store, predictor, target, instance, result, settings, protocol, progress, about, notes
     )
+
+
+def _untrained(X: IntArray) -> FloatArray:
+    """Stand in for the score until there is one."""
+    raise AssertionError("nothing is scored before the supernet is trained")
 
 
 def _binding(space: SearchSpace, predictor: Predictor, target_ms: float) -> list[str]:

@@ -55,7 +55,8 @@ def read_table(
     if latency_column is not None:
         frame = _with_latency(frame, latency_column, set_aside)
     if not len(frame):
-        raise UsageError(f"{path} has no row that can be used: {set_aside or 'it is empty'}")
+        why = ", ".join(f"{reason} in {count}" for reason, count in set_aside.items())
+        raise UsageError(f"{path} has no row that can be used: {why or 'it is empty'}")
     rows = []
     for line, text in zip(frame.index, frame[arch_column], strict=True):
         try:

@@ -1,10 +1,13 @@
-"""Running commands: in this process, and as a program of its own."""
+"""Running commands, in this process and as a program; and measurements shared by their tests."""
 
+import io
+import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +39,33 @@ class Done:
     code: int
     out: str
     err: str
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the tests of a session share; whoever writes into the store takes a copy.
+
+    Attributes:
+        url: of a store with all blocks and twelve networks of digits-mobilenet, eight of them
+            measured twice.
+        profiled: the document of the command that measured them.
+        predictor: folder of a lut fitted to them.
+        fitted: the document of the command that fitted it.
+    """
+
+    url: str
+    profiled: dict[str, Any]
+    predictor: Path
+    fitted: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Searched:
+    """A search with those measurements that its target hardly limits, and its document."""
+
+    url: str
+    folder: Path
+    found: dict[str, Any]
 
 
 @pytest.fixture(autouse=True)
@@ -122,3 +152,50 @@ def fill() -> Callable[..., tuple[Target, Instance]]:
         return target, instance
 
     return fill
+
+
+SPACE = ("--space", "digits-mobilenet")
+SMALL = ("--algorithm", "random", "--evaluations", "6", "--epochs", "1", "--data-size", "8")
+
+
+def answer(*arguments: object) -> dict[str, Any]:
+    """Return the JSON document of a command that must work."""
+    out = io.StringIO()
+    with redirect_stdout(out):
+        assert run_command([*map(str, arguments), "--json"]) == 0
+    found: dict[str, Any] = json.loads(out.getvalue())
+    return found
+
+
+@pytest.fixture(scope="session")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
+    """Measurements of this machine, quickly taken, and a predictor fitted to them."""
+    folder = tmp_path_factory.mktemp("measured")
+    url, predictor = f"sqlite:///{folder / 'measured.db'}", folder / "lut"
+    amount = ("--blocks", "--networks", 12, "--repeats", 8, "--protocol", "quick")
+    profiled = answer("profile", *SPACE, *amount, "--store", url)
+    fitted = answer("fit-predictor", *SPACE, "--out", predictor, "--store", url)
+    return Measured(url, profiled, predictor, fitted)
+
+
+@pytest.fixture(scope="session")
+def searched(measured: Measured, tmp_path_factory: pytest.TempPathFactory) -> Searched:
+    """A search of six evaluations on images of 8×8."""
+    folder = tmp_path_factory.mktemp("searched")
+    url = copied(measured.url, folder)
+    known = ("--predictor", measured.predictor, "--out", folder / "found", "--store", url)
+    found = answer("search", *SPACE, "--latency-target", "1s", *SMALL, *known)
+    return Searched(url, folder / "found", found)
+
+
+def copied(url: str, folder: Path) -> str:
+    """Return the URL of a copy of a store in ``folder``."""
+    copy = folder / "copy.db"
+    shutil.copy(url.removeprefix("sqlite:///"), copy)
+    return f"sqlite:///{copy}"
+
+
+@pytest.fixture
+def copy_of(tmp_path: Path) -> Callable[[str], str]:
+    """A function that copies a store, so that a test may write into it."""
+    return lambda url: copied(url, tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,8 +38,8 @@ ODD_RUNTIME = textwrap.dedent('''
         if what == "segfault":
             ctypes.string_at(0)
         if what == "hang":
-            while True:
-                time.sleep(1)
+            print("hanging", file=open(os.environ.get("ODD_HANGS", os.devnull), "w"), flush=True)
+            ctypes.PyDLL(None).sleep(100_000)  # as an engine hangs: no other thread runs either
         if what == "raise":
             raise RuntimeError("the engine\\nhas no \\x00 \\udcff such kernel")
         if what == "print":
@@ -96,10 +97,18 @@ def odd(odd_distribution: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
     return Target("cpu", "odd", "1.0")
 
 
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of an empty store: a copy of it is there sooner than a new one."""
+    path = tmp_path_factory.mktemp("store") / "latbench.db"
+    Store.open(f"sqlite:///{path}").close()
+    return path
+
+
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    """The URL of a store that does not exist yet."""
-    return f"sqlite:///{tmp_path / 'latbench.db'}"
+def url(empty_store: Path, tmp_path: Path) -> str:
+    """The URL of an empty store."""
+    return f"sqlite:///{shutil.copy(empty_store, tmp_path)}"
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -13,7 +14,7 @@ import textwrap
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -198,7 +199,7 @@ def test_a_budget_bounds_the_timing_of_a_group(odd: Target, once: Protocol, name
 
 # A sweep of its own process, in groups of one subject, so that it can be stopped between two.
 SCRIPT = textwrap.dedent("""
-    import hashlib, json, sys
+    import hashlib, json, signal, sys
     from latbench.profiling import drifting, sweep
     from latbench.profiling.subjects import Subject
     from latbench.spaces.workload import Workload
@@ -211,6 +212,8 @@ SCRIPT = textwrap.dedent("""
         workload = Workload(f"g1:{digest}", name, (), b"", {"kind": "file", "batch": 1}, 1)
         return Subject(workload, "model", "", name)
 
+    # Who starts the tests in the background has them ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     url, protocol, *names = sys.argv[1:]
     sweep.GROUP_SIZE = 1
     # The true one would cost seconds for torch.
@@ -245,12 +248,39 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL, signal.SIGTERM])
+@pytest.fixture
+def start(
+    odd_distribution: Path, url: str, tmp_path: Path
+) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """A function that sweeps over odd subjects in another process, marked by its argument."""
+    with contextlib.ExitStack() as started:
+
+        def run(mark: str, protocol: Protocol, names: list[str]) -> subprocess.Popen[bytes]:
+            path = os.pathsep.join([str(ROOT), str(odd_distribution)])
+            hangs = str(tmp_path / "hangs")
+            main = subprocess.Popen(
+                [sys.executable, "-c", SCRIPT, url, json.dumps(protocol.to_dict()), *names],
+                env={
+                    **os.environ,
+                    "PYTHONPATH": path,
+                    "TMPDIR": str(tmp_path),  # for what a killed sweep cannot clear away
+                    "MARK": mark,
+                    "ODD_HANGS": hangs,
+                },
+            )
+            started.enter_context(main)
+            started.callback(main.kill)
+            return main
+
+        yield run
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
 def test_a_sweep_that_is_stopped_loses_nothing(
     stop: signal.Signals,
-    url: str,
+    start: Callable[..., subprocess.Popen[bytes]],
+    store: Store,
     odd: Target,
-    odd_distribution: Path,
     instance: Instance,
     once: Protocol,
     named: Named,
@@ -258,36 +288,43 @@ def test_a_sweep_that_is_stopped_loses_nothing(
     """Rounds stay, no worker is left behind, and the next sweep measures what is missing."""
     protocol = dataclasses.replace(once, rounds_min=30, rounds_max=30)
     names = ["slow 1", "slow 2", "slow 3"]
-    mark = f"LATBENCH_TEST_{uuid.uuid4().hex}"
-    path = os.pathsep.join([str(ROOT), str(odd_distribution)])
-    main = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, url, json.dumps(protocol.to_dict()), *names],
-        env={**os.environ, "PYTHONPATH": path, "MARK": mark},
-        stderr=subprocess.PIPE,
-        # As in a shell without job control, Ctrl-C would otherwise be ignored from the start.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
     jobs = [
         JobRow(odd.key, instance.id, named(name).workload.id, protocol.name).id for name in names
     ]
-    with Store.open(url) as store, main:
+    mark = uuid.uuid4().hex
+    main = start(mark, protocol, names)
 
-        def in_the_middle() -> bool:
-            counts = [len(store.rounds(job)) for job in jobs]
-            return 30 in counts and any(3 <= count < 27 for count in counts)
-
-        wait_until(in_the_middle, "sweep in the middle of its second subject")
-        main.send_signal(stop)
-        assert main.wait(PATIENCE_S) != 0
-        wait_until(lambda: not processes_marked(mark), "end of the worker")
-        before = {job: Counter(row.process for row in store.rounds(job)) for job in jobs}
+    def in_the_middle() -> bool:
+        assert main.poll() is None
         done = store.measured(jobs)
-        assert 1 <= len(done) <= 2
-        again = Sweep(store, odd, instance, protocol).run([named(name) for name in names])
-        assert again.jobs == jobs
-        assert set(again.reused) == done
-        assert set(again.measured) == set(jobs) - done
-        for job in jobs:
-            after = Counter(row.process for row in store.rounds(job))
-            assert before[job].items() <= after.items()
-            assert len(after) == len(before[job]) + (job not in done)
+        return bool(done) and any(len(store.rounds(job)) > 2 for job in set(jobs) - done)
+
+    wait_until(in_the_middle, "sweep in the middle of its second subject")
+    main.send_signal(stop)
+    assert main.wait(PATIENCE_S) != 0
+    wait_until(lambda: not processes_marked(mark), "end of the worker")
+    before = {job: Counter(row.process for row in store.rounds(job)) for job in jobs}
+    done = store.measured(jobs)
+    assert 1 <= len(done) <= 2
+    again = Sweep(store, odd, instance, protocol).run([named(name) for name in names])
+    assert again.jobs == jobs
+    assert set(again.reused) == done
+    assert set(again.measured) == set(jobs) - done
+    for job in jobs:
+        after = Counter(row.process for row in store.rounds(job))
+        assert before[job].items() <= after.items()
+        assert len(after) == len(before[job]) + (job not in done)
+
+
+def test_a_worker_that_hangs_ends_with_its_sweep(
+    start: Callable[..., subprocess.Popen[bytes]], once: Protocol, tmp_path: Path
+) -> None:
+    """A sweep that is killed leaves no worker, not even one that would never report again."""
+    mark = uuid.uuid4().hex
+    main = start(mark, once, ["hang at compile"])
+    hangs = tmp_path / "hangs"
+    wait_until(lambda: hangs.exists() and hangs.read_text() != "", "hanging worker")
+    assert any("latbench.profiling.worker" in command for command in processes_marked(mark))
+    main.kill()
+    main.wait(PATIENCE_S)
+    wait_until(lambda: not processes_marked(mark), "end of the worker")
