@@ -20,7 +20,16 @@ from latbench.spaces.workload import Workload
 from latbench.target import Target
 from latbench.timing import Protocol as TimingProtocol
 
+# Without the second statement Python would look for modules in the current folder before all
+# others, whatever lies there.
+_PROGRAM = """
+import sys
+sys.path[:] = filter(None, sys.path)
+from latbench.profiling.worker import main
+main()
+"""
 _LAST_WORDS_BYTES = 4096
+_TO_END_S = 10.0
 
 Medians = Mapping[str, Sequence[float]]
 """Round medians in ms by process."""
@@ -94,7 +103,7 @@ class LocalExecutor:
 def _worker(target: Target, errors: IO[bytes]) -> Iterator[tuple[subprocess.Popen[bytes], Channel]]:
     ours, theirs = socket.socketpair()
     child = subprocess.Popen(
-        [sys.executable, "-m", "latbench.profiling.worker", str(theirs.fileno())],
+        [sys.executable, "-c", _PROGRAM, str(theirs.fileno())],
         pass_fds=[theirs.fileno()],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -119,13 +128,7 @@ def _environment(target: Target) -> dict[str, str]:
     threads = str(target.threads)
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     path = os.pathsep.join(entry for entry in sys.path if entry)
-    return {
-        **os.environ,
-        **dict.fromkeys(names, threads),
-        "PYTHONPATH": path,
-        # Otherwise `python -m` looks in the current folder first, whatever modules lie there.
-        "PYTHONSAFEPATH": "1",
-    }
+    return {**os.environ, **dict.fromkeys(names, threads), "PYTHONPATH": path}
 
 
 def _request(task: Task, process: str, folder: Path) -> Message:
@@ -157,7 +160,10 @@ def _described(workload: Workload, folder: Path) -> Message:
 
 
 def _end_of(child: subprocess.Popen[bytes], errors: IO[bytes]) -> str:
-    code = child.wait()
+    try:
+        code = child.wait(_TO_END_S)
+    except subprocess.TimeoutExpired:
+        return f"its process hung up, did not end within {_TO_END_S:g} s and was stopped"
     if code < 0:
         return f"its process was killed by {signal.Signals(-code).name}"
     errors.seek(max(0, errors.seek(0, os.SEEK_END) - _LAST_WORDS_BYTES))

@@ -184,7 +184,3 @@ def main() -> None:
     except BrokenPipeError:
         # Whoever asked is gone: there is nobody left to measure for.
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

@@ -42,9 +42,9 @@ def workload_from_file(path: Path, batch: int = 1) -> Workload:
     del model.graph.value_info[:]
     try:
         onnx.checker.check_model(model)
-    # Where the message itself holds bytes that are no text, it is a UnicodeDecodeError.
+    # Where the message itself holds bytes that are no text, it is lost, or a UnicodeDecodeError.
     except (onnx.checker.ValidationError, UnicodeDecodeError) as failure:
-        reason = str(failure).strip().splitlines()[0]
+        reason = (str(failure).strip() or "a name in it is no text").splitlines()[0]
         raise UsageError(f"{path} is not a valid ONNX model: {reason}") from failure
     if model.functions:  # the name of a function says nothing of what it computes
         model = inliner.inline_local_functions(model)

@@ -12,6 +12,7 @@ from latbench.errors import UsageError
 from latbench.spaces import IntArray, SearchSpace
 
 _CHUNK = 256
+_BARREN = 100
 _LARGEST_JSON_BYTES = 1 << 20
 
 
@@ -24,9 +25,13 @@ def draw(space: SearchSpace, n: int, seed: int) -> IntArray:
     rng = np.random.default_rng(seed)
     n = min(n, space.size)
     found: dict[bytes, IntArray] = {}
-    while len(found) < n:
+    barren = 0
+    # Inactive choices make fewer architectures than the size says: end when no new ones come.
+    while len(found) < n and barren < _BARREN:
+        before = len(found)
         for x in space.sample(rng, _CHUNK):
             found.setdefault(x.tobytes(), x)
+        barren = barren + 1 if len(found) == before else 0
     rows = list(found.values())[:n]
     return np.array(rows, dtype=np.int64).reshape(n, len(space.choices))
 

@@ -7,6 +7,7 @@ import numpy as np
 from latbench.discrete_searcher import DiscreteSearcher, Trial
 from latbench.errors import UsageError
 from latbench.spaces.graph import IntArray
+from latbench.spaces.options import whole
 from latbench.training.neighbours import mutate
 from latbench.training.task import SearchTask
 
@@ -31,9 +32,9 @@ class Evolution(DiscreteSearcher):
         self.tournament = tournament
 
     def _check(self, task: SearchTask) -> None:
-        if self.population < 2:
-            raise UsageError(f"population is {self.population}; it must be at least 2")
-        if not 1 <= self.tournament <= self.population:
+        whole("population", self.population, 2, 10**6)
+        whole("tournament", self.tournament, 1, 10**6)
+        if self.tournament > self.population:
             raise UsageError(
                 f"tournament is {self.tournament}; it must be from 1 to the population, "
                 f"{self.population}"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from latbench.discrete_searcher import DiscreteSearcher
-from latbench.errors import UsageError
 from latbench.spaces.graph import IntArray
+from latbench.spaces.options import whole
 from latbench.training.task import SearchTask
 
 
@@ -22,8 +22,7 @@ class RandomSearch(DiscreteSearcher):
         self.batch = batch
 
     def _check(self, task: SearchTask) -> None:
-        if self.batch < 1:
-            raise UsageError(f"batch is {self.batch}; it must be at least 1")
+        whole("batch", self.batch, 1, 10**6)
 
     def wanted(self) -> int:
         """See :class:`~latbench.discrete_searcher.DiscreteSearcher`."""

@@ -40,6 +40,9 @@ ODD_RUNTIME = textwrap.dedent('''
         if what == "hang":
             print("hanging", file=open(os.environ.get("ODD_HANGS", os.devnull), "w"), flush=True)
             ctypes.PyDLL(None).sleep(100_000)  # as an engine hangs: no other thread runs either
+        if what == "hangup":
+            os.closerange(3, 100)
+            time.sleep(100_000)
         if what == "raise":
             raise RuntimeError("the engine\\nhas no \\x00 \\udcff such kernel")
         if what == "print":

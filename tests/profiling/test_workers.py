@@ -149,6 +149,21 @@ def test_a_worker_that_hangs_is_stopped(
     assert result.failed == {result.jobs[0]: "it reported nothing for 4 s and was stopped"}
 
 
+def test_a_worker_that_hangs_up_without_ending_is_stopped(
+    store: Store,
+    odd: Target,
+    instance: Instance,
+    once: Protocol,
+    named: Named,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An engine that hangs while its process ends is not waited for."""
+    monkeypatch.setattr("latbench.profiling.process._TO_END_S", 0.2)
+    result = Sweep(store, odd, instance, once).run([named("hangup at compile")])
+    (reason,) = result.failed.values()
+    assert reason == "its process hung up, did not end within 0.2 s and was stopped"
+
+
 def test_a_worker_that_cannot_start_is_a_reason(
     store: Store, instance: Instance, once: Protocol, named: Named
 ) -> None:
@@ -170,8 +185,6 @@ def test_modules_in_the_current_folder_are_not_imported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A file beside the user's models that is called as a library is not taken for it."""
-    if sys.version_info < (3, 11):
-        pytest.skip("Python 3.10 always looks in the current folder")
     (tmp_path / "numpy.py").write_text("raise SystemExit('this is not numpy')", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     assert Sweep(store, odd, instance, once).run([named("good")]).failed == {}

@@ -186,9 +186,9 @@ def test_a_finished_search_goes_on_with_more(problem: Problem) -> None:
 @pytest.mark.parametrize(
     ("population", "tournament", "message"),
     [
-        (1, 1, "population is 1"),
+        (1, 1, "population must be a whole number from 2"),
         (10, 11, "tournament is 11"),
-        (10, 0, "tournament is 0"),
+        (10, 0, "tournament must be a whole number from 1"),
         (300, 25, "300 evaluations do not go beyond the first population of 300"),
     ],
 )

@@ -60,5 +60,5 @@ def test_the_batch_changes_nothing_but_the_batches() -> None:
 
 def test_an_empty_batch_is_refused() -> None:
     """A batch of nothing would never end."""
-    with pytest.raises(UsageError, match="batch is 0"):
+    with pytest.raises(UsageError, match="batch must be a whole number"):
         RandomSearch(batch=0).run(task(10, 8.0))
