@@ -1,0 +1,63 @@
+"""ONNX Runtime: what is timed is what a user would deploy."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+import latbench
+from latbench.errors import UsageError
+from latbench.runtimes import random_inputs
+from latbench.runtimes.onnxruntime import OnnxRuntime, OnnxRuntimeSession
+from latbench.spaces import Workload
+from latbench.spaces.weights import with_weights
+
+
+@pytest.fixture
+def workload() -> Workload:
+    """A network of inverted residuals."""
+    space = latbench.space("digits-mobilenet", image_size=16)
+    return space.network_workload([1] * 8)
+
+
+def operators(path: Path) -> Counter[str]:
+    """Return the operators of the model in ``path``."""
+    model = onnx.load(path, load_external_data=False)
+    return Counter(node.op_type for node in model.graph.node)
+
+
+def test_weights_from_outside_compile_to_the_same_graph(workload: Workload, tmp_path: Path) -> None:
+    """Weights handed over beside the model are folded and laid out as those inside a file are."""
+    beside, inside = (onnxruntime.SessionOptions() for _ in range(2))
+    for settings, name in ((beside, "beside.onnx"), (inside, "inside.onnx")):
+        settings.optimized_model_filepath = str(tmp_path / name)
+        settings.log_severity_level = 4
+    OnnxRuntimeSession(workload, beside)
+    onnxruntime.InferenceSession(with_weights(workload.model).SerializeToString(), inside)
+    expected = operators(tmp_path / "inside.onnx")
+    assert operators(tmp_path / "beside.onnx") == expected
+    assert "Conv" in expected
+    assert "Clip" not in expected  # the activations are fused: this is an optimised graph
+
+
+def test_what_is_timed_is_what_is_checked(workload: Workload) -> None:
+    """``run_once`` reads the inputs in place, and gives what ``outputs`` does for them."""
+    runtime = OnnxRuntime()
+    session = runtime.compile(workload, runtime.target("cpu"))
+    assert isinstance(session, OnnxRuntimeSession)
+    for _ in range(3):
+        session.run_once()
+    (bound,) = session._binding.copy_outputs_to_cpu()
+    (expected,) = session.outputs(random_inputs(workload.inputs))
+    np.testing.assert_array_equal(bound, expected)
+
+
+def test_unknown_levels_are_refused_with_those_there_are() -> None:
+    """A level is checked when the target is made, before a sweep begins."""
+    with pytest.raises(UsageError, match="disabled, basic, extended, all"):
+        OnnxRuntime().target("cpu", options={"optimisation": "fast"})
