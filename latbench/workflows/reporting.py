@@ -33,7 +33,6 @@ Facts = Mapping[str, Mapping[str, Any]]
 _HOST_FACTS = {
     "model_name": "processor",
     "physical_cores": "cores",
-    "memory_bytes": "memory, bytes",
     "hypervisor": "virtual machine",
     "kernel": "kernel",
 }
@@ -183,4 +182,8 @@ def device_facts(frame: pd.DataFrame, facts: Facts) -> dict[str, object]:
 def device_facts_of(facts: Mapping[str, Any]) -> dict[str, object]:
     """Return what a reader wants to know of an instance with these ``facts``."""
     host = facts.get("host", {})
-    return {name: host.get(field) for field, name in _HOST_FACTS.items()}
+    memory = host.get("memory_bytes")
+    return {
+        **{name: host.get(field) for field, name in _HOST_FACTS.items()},
+        "memory": None if memory is None else f"{memory / 2**30:.1f} GiB",
+    }
