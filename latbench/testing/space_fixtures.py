@@ -17,10 +17,12 @@ class SpaceFixtures(ABC):
 
     Attributes:
         networks: how many sampled networks to build; each takes a second or so.
+        blocks: how many blocks to build.
         least_std, most_std: bounds of the standard deviation of every activation.
     """
 
     networks: ClassVar[int] = 2
+    blocks: ClassVar[int] = 20
     least_std: ClassVar[float] = 1e-3
     most_std: ClassVar[float] = 1e10
 

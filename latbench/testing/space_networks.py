@@ -9,14 +9,12 @@ import numpy as np
 import onnx
 
 from latbench.runtimes import random_inputs
-from latbench.spaces import Block, IntArray, SearchSpace, Shape
+from latbench.spaces import IntArray, SearchSpace, Shape
 from latbench.testing import onnx_models
 from latbench.testing.space_fixtures import SpaceFixtures
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-    from latbench.spaces.network import ArchitectureNetwork
 
 
 class SpaceNetworkChecks(SpaceFixtures):
@@ -110,35 +108,39 @@ class SpaceNetworkChecks(SpaceFixtures):
                 assert not ((size > 0) & (size < least)).any()
                 assert self.least_std < float(values.std()) < self.most_std
 
-    def test_stitched_blocks_equal_exported_ones(self, space: SearchSpace, X: IntArray) -> None:
-        """Each block of a network computes in ONNX what its module does, under the block's id."""
+    def test_blocks_compute_and_cost_what_they_say(self, space: SearchSpace) -> None:
+        """Each block computes in ONNX what its module does, and costs what is counted there."""
         import torch
 
         from latbench.spaces.exporting import export_module
         from latbench.spaces.identity import graph_id
 
-        network = _trained(space, X[0])
-        for step in network.plan:
-            module = network.module_of(step)
-            shapes = tuple((2, *shape) for shape in step.input_shapes)
+        chosen = np.random.default_rng(14).permutation(len(space.blocks))[: self.blocks]
+        for block in (space.blocks[position] for position in chosen):
+            module = block.operation.module()
+            assert sum(weight.numel() for weight in module.parameters()) == block.params
+            _train(module)
+            shapes = _batched(block.input_shapes)
             model = export_module(module, shapes)
-            inputs = [torch.randn(shape) for shape in shapes]
-            names = [value.name for value in model.graph.input]
-            (got,) = onnx_models.run(
-                model, {name: given.numpy() for name, given in zip(names, inputs, strict=True)}
-            )
+            workload = space.block_workload(block, batch=2)
+            assert graph_id(model) == workload.id
+            assert onnx_models.macs(model) == workload.macs == 2 * block.macs
+            inputs = [torch.from_numpy(one) for one in random_inputs(workload.inputs).values()]
+            (got,) = onnx_models.run(model, random_inputs(workload.inputs))
+            assert got.shape == (2, *block.operation.output_shape(block.input_shapes))
             _assert_close(got, module(*inputs))
-            block = Block(step.operation, step.input_shapes)
-            assert graph_id(model) == space.block_workload(block, batch=2).id
 
     def test_stitched_networks_equal_exported_ones(self, space: SearchSpace, X: IntArray) -> None:
         """With equal weights, stitching and torch's own export give the same outputs and id."""
         from latbench.spaces.exporting import Exporter, export_module
         from latbench.spaces.identity import graph_id
+        from latbench.spaces.network import ArchitectureNetwork
 
         images = _images(space, 2)
         for x in X:
-            network = _trained(space, x)
+            network = space.network(x)
+            assert isinstance(network, ArchitectureNetwork)
+            _train(network)
             whole = export_module(network, (tuple(images.shape),))
             parts = [
                 export_module(network.module_of(step), _batched(step.input_shapes)).graph
@@ -209,26 +211,21 @@ def _without_weights(space: SearchSpace, x: IntArray) -> onnx.ModelProto:
     return onnx.load_model_from_string(space.network_workload(x).model)
 
 
-def _trained(space: SearchSpace, x: IntArray) -> ArchitectureNetwork:
-    """Return a network whose normalisations differ from identities, as training leaves them."""
+def _train(module: nn.Module) -> None:
+    """Make normalisations differ from identities, as training does; then stop training."""
     import torch
     from torch import nn
 
-    from latbench.spaces.network import ArchitectureNetwork
-
-    network = space.network(x).eval()
-    assert isinstance(network, ArchitectureNetwork)
     generator = torch.Generator().manual_seed(6)
-    with torch.no_grad():
-        for layer in network.modules():
-            if isinstance(layer, nn.BatchNorm2d):
-                for values in (layer.weight, layer.running_var):
-                    assert values is not None
-                    values.uniform_(0.7, 1.4, generator=generator)
-                for values in (layer.bias, layer.running_mean):
-                    assert values is not None
-                    values.normal_(0, 0.1, generator=generator)
-    return network.requires_grad_(False)
+    module.eval().requires_grad_(False)
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            for values in (layer.weight, layer.running_var):
+                assert values is not None
+                values.uniform_(0.7, 1.4, generator=generator)
+            for values in (layer.bias, layer.running_mean):
+                assert values is not None
+                values.normal_(0, 0.1, generator=generator)
 
 
 def _assert_close(got: onnx_models.Array, expected: Tensor) -> None:

@@ -39,9 +39,10 @@ class TestTorch(RuntimeSuite):
         return export_module(module_of(workload), tuple(spec.shape for spec in workload.inputs))
 
 
-def test_every_registered_runtime_is_under_contract() -> None:
+def test_every_bundled_runtime_is_under_contract() -> None:
     """A runtime that is added to the registry needs a suite here, under its registered name."""
     suites = {suite().make_runtime().name: suite for suite in RuntimeSuite.__subclasses__()}
-    assert set(suites) == set(registry.names(registry.RUNTIMES))
-    for name, suite in suites.items():
-        assert type(suite().make_runtime()) is registry.load(registry.RUNTIMES, name)
+    for row in registry.listing():
+        if (row.group, row.distribution) == (registry.RUNTIMES, "latbench"):
+            made = suites[row.name]().make_runtime()
+            assert type(made) is registry.load(registry.RUNTIMES, row.name)

@@ -125,26 +125,28 @@ def test_missing_folder_is_an_error(store: Store, tmp_path: Path) -> None:
         store.export(tmp_path / "nowhere" / "out.csv")
 
 
-@pytest.fixture
-def _short_files() -> Iterator[None]:
-    """As on a full disk: a write fails half way. For a file's length, root has a limit too."""
+@contextmanager
+def short_files() -> Iterator[None]:
+    """As on a full disk: a write fails half way. For a file's length, root has a limit too.
+
+    No longer than the write itself: pytest's own output may go to a file too.
+    """
     old = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, old[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, old)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_failed_write_leaves_the_old_file(
-    filled: Store, tmp_path: Path, suffix: str, request: pytest.FixtureRequest
-) -> None:
+def test_failed_write_leaves_the_old_file(filled: Store, tmp_path: Path, suffix: str) -> None:
     """There is never half a table, nor a left-over."""
     file = tmp_path / f"out{suffix}"
     file.write_text("old")
     # The first table maps SQLite's shared memory, which the limit would forbid.
     filled.table()
-    request.getfixturevalue("_short_files")
-    with pytest.raises(StoreError, match="cannot be written"):
+    with short_files(), pytest.raises(StoreError, match="cannot be written"):
         filled.export(file)
     assert file.read_text() == "old"
     assert [entry for entry in os.listdir(tmp_path) if "out" in entry] == [file.name]
