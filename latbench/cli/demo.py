@@ -37,7 +37,7 @@ _FOLDER = Path("latbench-demo")
     help="Networks to measure.  [default: 40]",
 )
 @click.option(
-    "--epochs", type=click.IntRange(min=1), metavar="N", help="Training passes.  [default: 30]"
+    "--epochs", type=click.IntRange(min=1), metavar="N", help="Training passes.  [default: 50]"
 )
 @click.option(
     "--evaluations",

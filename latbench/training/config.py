@@ -29,7 +29,7 @@ class TrainConfig:
     epochs: int = 30
     steps: int | None = None
     batch: int = 64
-    lr: float = 0.05
+    lr: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 4e-5
     label_smoothing: float = 0.1

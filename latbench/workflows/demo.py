@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 SPACE = "digits-mobilenet"
 NETWORKS, REPEATS = 40, 12
-EPOCHS, EVALUATIONS = 30, 120
+EPOCHS, EVALUATIONS = 50, 120
 DATA_SIZE = 16
 """Side of the training images: the digits are 8×8, and 32×32 takes six times as long."""
 TARGET_QUANTILE = 0.3
