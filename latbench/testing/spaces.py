@@ -236,6 +236,16 @@ class SpaceSuite(SpaceNetworkChecks):
             counted = Counter(Block(step.operation, step.input_shapes).key for step in plan)
             assert {key: n for key, n in zip(keys, row, strict=True) if n} == counted
 
+    def test_blocks_are_placed_where_the_plan_has_them(self, space: SearchSpace) -> None:
+        """``placed`` names the block of each node that the plan runs, and -1 elsewhere."""
+        X = space.sample(np.random.default_rng(15), 30)
+        for x, row in zip(X, space.placed(X), strict=True):
+            placed = {node: space.blocks[n].key for node, n in enumerate(row) if n != -1}
+            assert placed == {
+                step.node: Block(step.operation, step.input_shapes).key
+                for step in space.graph.plan(x)
+            }
+
     def test_no_architectures_no_paths(self, space: SearchSpace, X: IntArray) -> None:
         """An empty batch is answered by an empty matrix."""
         assert space.path(X[:0]).shape == (0, len(space.blocks))

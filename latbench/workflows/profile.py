@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from latbench.timing import Protocol
 from latbench.workflows.architectures import draw
 from latbench.workflows.measured import REPEAT
 from latbench.workflows.progress import Progress, Tick, silent
+
+MODEL_PROCESSES = 3
+"""Processes that a user's model is timed in; subjects of a sweep have the protocol's."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,9 @@ def profile(
         StoreError: the store cannot be written.
     """
     protocol = protocol or Protocol.standard()
+    if wanted.space is None:
+        # A model alone is judged by itself, so its processes have to tell how far they differ.
+        protocol = dataclasses.replace(protocol, processes=MODEL_PROCESSES)
     deadline = None if budget_s is None else time.monotonic() + budget_s
     measured, reused = 0, 0
     failed: list[dict[str, str]] = []
