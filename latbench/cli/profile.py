@@ -42,7 +42,7 @@ _SHOWN = 40
     "--model",
     "models",
     multiple=True,
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    type=click.Path(path_type=Path, dir_okay=False),
     metavar="F.onnx",
     help="Measure an ONNX file; may be repeated.",
 )
