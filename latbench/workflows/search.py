@@ -271,7 +271,7 @@ def _timed(
         sweep = Sweep(store, target, instance, protocol or Protocol.standard(), on_progress=tick)
         swept = sweep.run(subjects)
     true, *blocks = [
-        _measurement(store, job, one) for job, one in zip(swept.jobs, subjects, strict=True)
+        latency_of(store, job, one) for job, one in zip(swept.jobs, subjects, strict=True)
     ]
     coverage = min(_COVERAGE, predictor.max_coverage)
     low, high = predictor.predict_interval(X, coverage)
@@ -291,11 +291,16 @@ def _timed(
     )
 
 
-def _measurement(store: Store, job: str, subject: Subject) -> Latency:
+def latency_of(store: Store, job: str, subject: Subject) -> Latency:
+    """Return what a sweep measured of ``subject``.
+
+    Raises:
+        MeasurementError: it has no latency; the text says why.
+    """
     row = store.measurement(job)
     if row is None or row.latency_ms is None or row.low_ms is None or row.high_ms is None:
         reason = row.reason if row is not None else "its turn did not come"
-        raise MeasurementError(f"the found {subject.kind} {subject.key} has no latency: {reason}")
+        raise MeasurementError(f"the {subject.kind} {subject.key} has no latency: {reason}")
     return Latency(row.latency_ms, row.low_ms, row.high_ms, row.status)
 
 

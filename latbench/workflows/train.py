@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from latbench.errors import MeasurementError, UsageError
+from latbench.errors import UsageError
 from latbench.profiling.subjects import network_subjects
 from latbench.profiling.sweep import Instance, Sweep
 from latbench.spaces import IntArray, SearchSpace
@@ -17,7 +17,7 @@ from latbench.store import Store
 from latbench.target import Target
 from latbench.timing import Protocol
 from latbench.workflows.progress import Progress, silent
-from latbench.workflows.search import prepare
+from latbench.workflows.search import latency_of, prepare
 
 if TYPE_CHECKING:
     import onnx
@@ -108,19 +108,18 @@ def train(
         onnx_package.save_model(deployed, out / "network.onnx")
     except OSError as failure:
         raise UsageError(f"{out} cannot be written: {failure.strerror}") from failure
+    (subject,) = network_subjects(space, x[np.newaxis], target.batch)
     with progress("timing the network") as tick:
         sweep = Sweep(store, target, instance, protocol or Protocol.standard(), on_progress=tick)
-        swept = sweep.run(network_subjects(space, x[np.newaxis], target.batch))
-    row = store.measurement(swept.jobs[0])
-    if row is None or row.latency_ms is None or row.low_ms is None or row.high_ms is None:
-        raise MeasurementError(f"the network has no latency: {row.reason if row else 'no turn'}")
+        swept = sweep.run([subject])
+    true = latency_of(store, swept.jobs[0], subject)
     return Trained(
         accuracy=trained.accuracy,
         accuracy_exported=accuracy,
-        true_ms=row.latency_ms,
-        low_ms=row.low_ms,
-        high_ms=row.high_ms,
-        status=row.status,
+        true_ms=true.latency_ms,
+        low_ms=true.low_ms,
+        high_ms=true.high_ms,
+        status=true.status,
         data=f"{data.name} at {data_size}×{data_size}, {data.classes} classes",
         folder=out,
     )
