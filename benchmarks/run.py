@@ -17,8 +17,9 @@ def main() -> None:
     rows: list[Row] = []
     for name in names:
         print(f"{name} …", file=sys.stderr)
-        rows += import_module(f"benchmarks.{name}").rows()
-        print(f"  {rows[-1]}", file=sys.stderr)
+        for row in import_module(f"benchmarks.{name}").rows():
+            rows.append(row)
+            print(f"  {row}", file=sys.stderr)
     machine = devices.cpu().label.rsplit(" (", 1)[0]
     text = markdown(rows, machine, date.today().isoformat())
     print(text)

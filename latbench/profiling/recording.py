@@ -13,7 +13,7 @@ from latbench.profiling.provenance import provenance
 from latbench.store import Store
 from latbench.store.rows import MeasurementRow, ProcessRow, RoundRow
 from latbench.target import Target
-from latbench.timing import Estimate, Protocol, Round, drift_of
+from latbench.timing import Estimate, Protocol, Round, Samples, drift_of
 
 _LONGEST_REASON = 500
 
@@ -147,17 +147,21 @@ def _one_line(text: str) -> str:
 
 
 def _round_row(process: str, message: Message) -> RoundRow:
-    times_ns = unpack_times(message["times"])
+    quiet = message["quiet"]
+    samples = Samples(
+        unpack_times(message["times"]), None if quiet is None else np.array(quiet, dtype=np.bool_)
+    )
     return RoundRow(
         job_id=message["job"],
         process=process,
         number=message["number"],
         started=message["started"],
         inner=message["inner"],
-        times_ns=times_ns,
-        median_ms=float(np.median(times_ns)) / message["inner"] / 1e6,
+        times_ns=samples.times_ns,
+        median_ms=float(np.median(samples.used_ns)) / message["inner"] / 1e6,
         taints=tuple(message["taints"]),
         sentinel_ms=message["sentinel_ms"],
+        quiet=samples.quiet,
     )
 
 
@@ -167,7 +171,7 @@ def _round(row: RoundRow) -> Round:
         row.number,
         row.started,
         row.inner,
-        row.times_ns,
+        Samples(row.times_ns, row.quiet),
         row.taints,
         row.sentinel_ms,
     )

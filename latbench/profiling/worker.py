@@ -6,6 +6,8 @@ Started by :mod:`latbench.profiling.process`; whatever happens here, the sweep s
 from __future__ import annotations
 
 import ctypes
+import os
+import random
 import signal
 import socket
 import sys
@@ -23,7 +25,16 @@ from latbench.registry import RUNTIMES, load
 from latbench.runtimes import Session
 from latbench.spaces.workload import TensorSpec, Workload
 from latbench.target import Target
-from latbench.timing import HostClock, Outcome, Protocol, Round, WarmUp, interleave
+from latbench.timing import (
+    CoreProbe,
+    HostClock,
+    Outcome,
+    Protocol,
+    Round,
+    Samples,
+    WarmUp,
+    interleave,
+)
 
 _SENTINEL_WARM_UP = 30
 _HEARTBEAT_S = 10.0
@@ -90,6 +101,8 @@ def serve(channel: Channel) -> None:
         )
         return session
 
+    if target.threads == 1:
+        _stay_on_one_cpu()
     subjects = []
     for message in task["subjects"]:
         session = compiled(message)
@@ -108,8 +121,15 @@ def serve(channel: Channel) -> None:
         sentinel=sentinel,
         budget_s=task["budget_s"],
         clock=_Clock(channel),
+        probe=CoreProbe(protocol.probe_tolerance),
     )
     channel.send({"type": "end"})
+
+
+def _stay_on_one_cpu() -> None:
+    """Keep to one of the CPUs, at random: taints are then told of the CPU that did the work."""
+    # One that is chosen for its present calm would be the same for every process of a sweep.
+    os.sched_setaffinity(0, {random.choice(sorted(os.sched_getaffinity(0)))})
 
 
 def _sentinel(runtime: Any, message: Message, target: Target) -> Callable[[], None]:
@@ -136,7 +156,7 @@ def _workload(message: Message) -> Workload:
 def _before(medians: dict[str, list[float]]) -> list[Round]:
     """Return earlier rounds as far as the stop rule looks at them: their medians."""
     return [
-        Round(process, number, 0.0, 1, np.array([round(median_ms * 1e6)], dtype=np.int64))
+        Round(process, number, 0.0, 1, Samples(np.array([round(median_ms * 1e6)])))
         for process, values in medians.items()
         for number, median_ms in enumerate(values)
     ]
@@ -159,7 +179,8 @@ def _round(job: str, one: Round) -> Message:
         "number": one.number,
         "started": one.started,
         "inner": one.inner,
-        "times": pack_times(one.times_ns),
+        "times": pack_times(one.samples.times_ns),
+        "quiet": None if one.samples.quiet is None else one.samples.quiet.tolist(),
         "taints": list(one.taints),
         "sentinel_ms": one.sentinel_ms,
     }

@@ -119,6 +119,12 @@ class Reader:
 def _round(row: RowMapping) -> RoundRow:
     values = dict(row)
     times = np.frombuffer(zlib.decompress(values.pop("times")), dtype="<i8")
+    bits = values.pop("quiet")
+    quiet = None
+    if bits is not None:
+        packed = np.frombuffer(bits, dtype=np.uint8)
+        quiet = np.unpackbits(packed, count=len(times)).astype(np.bool_)
     return RoundRow(
-        **{**values, "times_ns": times.astype(np.int64), "taints": tuple(values["taints"])}
+        **{**values, "times_ns": times.astype(np.int64), "taints": tuple(values["taints"])},
+        quiet=quiet,
     )

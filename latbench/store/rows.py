@@ -136,9 +136,10 @@ class RoundRow:
         started: Unix time in seconds.
         inner: runs in each sample.
         times_ns: elapsed time of each sample, shape (samples,), of ``inner`` runs together.
-        median_ms: median latency of one run.
+        median_ms: median latency of one run, over the quiet samples.
         taints: causes that taint the round; empty for a clean one.
         sentinel_ms: the sentinel's latency just before, None without one.
+        quiet: whether each sample's core was undisturbed, shape (samples,); None if not probed.
     """
 
     job_id: str
@@ -150,6 +151,7 @@ class RoundRow:
     median_ms: float
     taints: tuple[str, ...] = ()
     sentinel_ms: float | None = None
+    quiet: npt.NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)

@@ -131,6 +131,7 @@ rounds = Table(
     Column("median_ms", Double, nullable=False),
     Column("taints", Json, nullable=False),
     Column("sentinel_ms", Double),
+    Column("quiet", LargeBinary),
 )
 
 measurements = Table(

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from sqlalchemy import func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -129,6 +130,7 @@ class Writer:
                 "median_ms": row.median_ms,
                 "taints": list(row.taints),
                 "sentinel_ms": row.sentinel_ms,
+                "quiet": None if row.quiet is None else np.packbits(row.quiet).tobytes(),
             }
             for row in rows
         ]

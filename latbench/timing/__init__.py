@@ -5,22 +5,26 @@ from latbench.timing.counter_files import CounterFiles
 from latbench.timing.drift import Noise, drift_of, noise
 from latbench.timing.estimate import Estimate, Status
 from latbench.timing.interleaving import Subject, interleave
+from latbench.timing.probe import CoreProbe, Probe
 from latbench.timing.protocol import Protocol
-from latbench.timing.rounds import Round
+from latbench.timing.rounds import Round, Samples
 from latbench.timing.steady import WarmUp
 from latbench.timing.stopping import Outcome
 from latbench.timing.taint import Counters, causes
 
 __all__ = [
     "Clock",
+    "CoreProbe",
     "CounterFiles",
     "Counters",
     "Estimate",
     "HostClock",
     "Noise",
     "Outcome",
+    "Probe",
     "Protocol",
     "Round",
+    "Samples",
     "Status",
     "Subject",
     "WarmUp",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,11 +14,12 @@ import numpy as np
 from latbench.errors import UsageError
 from latbench.timing.clock import Clock, HostClock, inner_runs
 from latbench.timing.counter_files import CounterFiles
+from latbench.timing.probe import Probe
 from latbench.timing.protocol import Protocol as TimingProtocol
-from latbench.timing.rounds import Round, run_block, run_round
+from latbench.timing.rounds import Round, run_block, run_round, sample
 from latbench.timing.steady import SteadyState, WarmUp
 from latbench.timing.stopping import Outcome, StopRule
-from latbench.timing.taint import Counters, causes
+from latbench.timing.taint import SLOW_CORE, Counters, causes
 
 Result = TypeVar("Result")
 
@@ -50,6 +50,7 @@ def interleave(
     sentinel: Callable[[], object] | None = None,
     budget_s: float | None = None,
     clock: Clock | None = None,
+    probe: Probe | None = None,
     read_counters: Callable[[], Counters] | None = None,
     now: Callable[[], float] = time.monotonic,
 ) -> None:
@@ -71,6 +72,7 @@ def interleave(
         sentinel: fixed work, timed before each pass and kept with the pass's rounds.
         budget_s: seconds after which no further turn begins.
         clock: what measures; the host's clock by default.
+        probe: what tells whether the core is undisturbed between samples; by default nothing.
         read_counters: what tells disturbances; this machine's counters by default.
         now: monotonic seconds, for the budget and the length of warm-ups and rounds.
 
@@ -90,6 +92,7 @@ def interleave(
         protocol=protocol,
         process=process,
         clock=clock or HostClock(),
+        probe=probe,
         read_counters=read_counters or CounterFiles().read,
         now=now,
         on_failed=on_failed,
@@ -129,6 +132,7 @@ class _Turns:
         protocol: TimingProtocol,
         process: str,
         clock: Clock,
+        probe: Probe | None,
         read_counters: Callable[[], Counters],
         now: Callable[[], float],
         on_failed: Callable[[str, str], None],
@@ -138,6 +142,7 @@ class _Turns:
         self._protocol = protocol
         self._process = process
         self._clock = clock
+        self._probe = probe
         self._read_counters = read_counters
         self._now = now
         self._on_failed = on_failed
@@ -182,34 +187,45 @@ class _Turns:
         if seat.steady.blocks == 0:
             seat.began_s = self._now()
             seat.first_run_ms = self._clock.time(seat.run_once, 1) / 1e6
-        times_ns = run_block(seat.run_once, self._clock, self._protocol)
+        block = run_block(seat.run_once, self._clock, self._protocol, self._probe)
         seat.steady.add(
-            float(np.median(times_ns)) / 1e6,
+            float(np.median(block.used_ns)) / 1e6,
             at_s=self._now() - seat.began_s,
-            spent_ms=float(times_ns.sum()) / 1e6,
+            spent_ms=float(block.times_ns.sum()) / 1e6,
         )
         return True
 
     def _round(self, seat: _Seat, sentinel_ms: float | None) -> Round:
         inner = inner_runs(self._clock, seat.steady.estimate_ms * 1e6)
         before, started = self._read_counters(), self._now()
-        times_ns = run_round(seat.run_once, self._clock, self._protocol, inner)
+        samples = run_round(seat.run_once, self._clock, self._protocol, inner, self._probe)
         elapsed_ms = (self._now() - started) * 1e3
         taints = causes(before, self._read_counters(), elapsed_ms)
+        if samples.used < min(self._protocol.round_runs_min, len(samples.times_ns)):
+            taints = (*taints, SLOW_CORE)
         seat.rounds += 1
         return Round(
             process=self._process,
             number=seat.rounds - 1,
             started=self._epoch + started,
             inner=inner,
-            times_ns=times_ns,
+            samples=samples,
             taints=taints,
             sentinel_ms=sentinel_ms,
         )
 
     def _time_sentinel(self, sentinel: Callable[[], object]) -> float:
-        runs = range(self._protocol.sentinel_runs)
-        return statistics.median(self._clock.time(sentinel, 1) for _ in runs) / 1e6
+        runs = self._protocol.sentinel_runs
+        samples = sample(
+            sentinel,
+            self._clock,
+            self._protocol,
+            self._probe,
+            inner=1,
+            least=(runs, 0.0),
+            cap=(3 * runs, 0.0),
+        )
+        return float(np.median(samples.used_ns)) / 1e6
 
     def _attempt(self, seat: _Seat, turn: Callable[[_Seat], Result]) -> Result | None:
         """Return what ``turn`` gives; if the subject raises, report it and let it leave."""

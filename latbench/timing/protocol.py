@@ -20,8 +20,13 @@ class Protocol:
     Attributes:
         version: generation of the method itself; it changes when the code times differently.
         lead_in_runs: runs discarded at the start of a round, because clocks fall during gaps.
-        round_ms, round_runs: a round lasts until it holds this much time and this many runs,
-        round_cap_ms, round_runs_min: but ends after this time, if it holds this many runs.
+        round_ms, round_runs: a round lasts until it holds this much quiet time and this many
+            quiet runs,
+        round_cap_ms, round_runs_min: but ends after this time, if it holds this many runs; with
+            fewer quiet samples than that it is tainted.
+        probe_every_ms: time between two looks of the probe, unless one sample takes longer.
+        probe_wait_ms: a round waits so long at most for a quiet moment between two samples.
+        probe_tolerance: relative distance from the core's full speed that counts as quiet.
         rounds_min, rounds_max: rounds of one subject, shared out over all its processes.
         half_width: the relative within-run half-width h at which a subject is done; two
             consecutive checks have to agree.
@@ -42,12 +47,15 @@ class Protocol:
         seed: seed of the bootstrap and of the order of subjects.
     """
 
-    version: str = "p1"
+    version: str = "p2"
     lead_in_runs: int = 3
     round_ms: float = 15.0
     round_runs: int = 30
     round_cap_ms: float = 60.0
     round_runs_min: int = 5
+    probe_every_ms: float = 0.1
+    probe_wait_ms: float = 5.0
+    probe_tolerance: float = 0.10
     rounds_min: int = 12
     rounds_max: int = 60
     half_width: float = 0.01
@@ -100,7 +108,7 @@ class Protocol:
 
     @property
     def name(self) -> str:
-        """The version and a short hash over all values, such as ``p1:3f2a9c01``."""
+        """The version and a short hash over all values, such as ``p2:3f2a9c01``."""
         text = json.dumps(self.to_dict(), sort_keys=True)
         return f"{self.version}:{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
@@ -158,4 +166,4 @@ class Protocol:
 
 
 _LOWEST: dict[str, float] = {"lead_in_runs": 0, "sentinel_runs": 1, "seed": 0, "warmup_window": 2}
-_BELOW_ONE = ("half_width", "warmup_tolerance", "taint_limit", "confidence")
+_BELOW_ONE = ("half_width", "probe_tolerance", "warmup_tolerance", "taint_limit", "confidence")

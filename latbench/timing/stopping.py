@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Literal
 
@@ -13,6 +14,8 @@ Outcome = Literal["converged", "rounds", "budget"]
 
 # A check decides nothing but whether to go on, so it may be rougher than the estimate.
 _CHECK_SHARE = 4
+_HALF_WAY = 0.5
+_FAR_TOO_WIDE = 1.5
 
 
 class StopRule:
@@ -21,7 +24,8 @@ class StopRule:
     The process has done its part once it gave its share of clean rounds and the half-width is
     small enough at two consecutive checks, or once it gave the most it may. A tainted round is
     made up for by another, up to twice that most, but not where so many are tainted already that
-    the estimate would be unstable with all of the others clean.
+    the estimate would be unstable with all of the others clean. Half-way it also leaves if the
+    half-width, which falls with the root of the rounds, would stay far too wide with all of them.
     """
 
     def __init__(self, protocol: Protocol, before: Iterable[Round] = ()) -> None:
@@ -32,6 +36,7 @@ class StopRule:
         self._own: list[float] = []
         self._rounds = 0
         self._agreeing = 0
+        self._wide = False
 
     def add(self, one: Round) -> None:
         """Take in one round of this process."""
@@ -41,8 +46,11 @@ class StopRule:
         self._own.append(one.median_ms)
         # The check before the last round of the share is the first of the two that must agree.
         if len(self._own) >= self._protocol.rounds_least - 1:
-            narrow = self._half_width() <= self._protocol.half_width
-            self._agreeing = self._agreeing + 1 if narrow else 0
+            h = self._half_width()
+            self._agreeing = self._agreeing + 1 if h <= self._protocol.half_width else 0
+            done = len(self._own) / self._protocol.rounds_most
+            at_most = _FAR_TOO_WIDE * self._protocol.half_width
+            self._wide = done >= _HALF_WAY and h * math.sqrt(done) > at_most
 
     @property
     def outcome(self) -> Outcome | None:
@@ -52,7 +60,7 @@ class StopRule:
         most = self._protocol.rounds_most
         tainted = self._rounds - len(self._own)
         hopeless = tainted > self._protocol.taint_limit * 2 * most
-        if len(self._own) >= most or self._rounds >= 2 * most or hopeless:
+        if len(self._own) >= most or self._rounds >= 2 * most or hopeless or self._wide:
             return "rounds"
         return None
 

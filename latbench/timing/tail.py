@@ -26,11 +26,11 @@ def effective_runs(rounds: Sequence[Round]) -> float:
     tau is the integrated autocorrelation time by batch means, with rounds as the batches:
     ``B * var(round means) / var(runs)`` for B runs a round, and at least 1.
     """
-    runs = np.concatenate([one.times_ns for one in rounds]).astype(np.float64)
+    runs = np.concatenate([one.samples.used_ns for one in rounds]).astype(np.float64)
     spread = float(np.var(runs))
     if len(rounds) < 2 or spread == 0:
         return float(len(rounds))
-    means = [float(np.mean(one.times_ns)) for one in rounds]
+    means = [float(np.mean(one.samples.used_ns)) for one in rounds]
     batch = len(runs) / len(rounds)
     return len(runs) / max(1.0, batch * float(np.var(means, ddof=1)) / spread)
 
@@ -42,5 +42,5 @@ def tail_quantile_ms(rounds: Sequence[Round], quantile: float) -> float | None:
     """
     if any(one.inner > 1 for one in rounds) or effective_runs(rounds) < least_runs(quantile):
         return None
-    runs = np.concatenate([one.times_ns for one in rounds])
+    runs = np.concatenate([one.samples.used_ns for one in rounds])
     return float(np.quantile(runs, quantile)) / 1e6

@@ -84,6 +84,7 @@ class Stage:
             "times": pack_times(times),
             "taints": [],
             "sentinel_ms": self.sentinel_ms + 0.001 * number,
+            "quiet": None,
         }
 
 

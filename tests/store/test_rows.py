@@ -78,6 +78,16 @@ def test_round_comes_back(store: Store, new_job: NewJob) -> None:
     assert {**vars(row), "times_ns": None} == {**vars(given_row), "times_ns": None}
 
 
+def test_a_round_keeps_which_samples_were_quiet(store: Store, new_job: NewJob) -> None:
+    """The flags come back, one a sample."""
+    job_id = new_job(store)
+    quiet = np.arange(21) % 3 == 0
+    store.add_round(_round(job_id, times_ns=np.arange(21), quiet=quiet))
+    (row,) = store.rounds(job_id)
+    assert row.quiet is not None
+    np.testing.assert_array_equal(row.quiet, quiet)
+
+
 def test_rounds_come_in_the_order_of_time(store: Store, new_job: NewJob) -> None:
     """Rounds of several processes interleave as they were measured."""
     job_id = new_job(store)

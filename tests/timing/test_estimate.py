@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latbench.timing import Estimate, Protocol, Round
+from latbench.timing import Estimate, Protocol, Round, Samples
 
 PROTOCOL = Protocol(bootstrap=200)
 MEDIANS_NS = st.lists(
@@ -19,7 +19,7 @@ def rounds_of(
 ) -> list[Round]:
     """Return one round for each median in nanoseconds, by process."""
     return [
-        Round(f"p{p}", number, 0.0, 1, np.array([round(ns) * scale]), taints)
+        Round(f"p{p}", number, 0.0, 1, Samples(np.array([round(ns) * scale])), taints)
         for p, group in enumerate(processes)
         for number, ns in enumerate(group)
     ]
@@ -163,10 +163,10 @@ def test_the_tail_is_given_where_runs_suffice() -> None:
     """p90 comes from the runs of clean rounds; one run a round is too few."""
     rng = np.random.default_rng(0)
     rounds = [
-        Round(f"p{n % 2}", n, 0.0, 1, (1e6 * rng.gamma(9.0, 1.0, 100)).astype(np.int64))
+        Round(f"p{n % 2}", n, 0.0, 1, Samples((1e6 * rng.gamma(9.0, 1.0, 100)).astype(np.int64)))
         for n in range(12)
     ]
-    runs = np.concatenate([one.times_ns for one in rounds])
+    runs = np.concatenate([one.samples.times_ns for one in rounds])
     found = Estimate.of(rounds, PROTOCOL, 0.01)
     assert found.p90_ms == pytest.approx(np.quantile(runs, 0.9) / 1e6)
     assert Estimate.of(rounds_of(normal(0, 0.01, 6)), PROTOCOL, 0.01).p90_ms is None

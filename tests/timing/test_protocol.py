@@ -47,8 +47,8 @@ def test_every_value_is_part_of_the_name() -> None:
 
 def test_the_name_begins_with_the_version() -> None:
     """A name shows the generation of the method."""
-    assert Protocol().name.startswith("p1:")
-    assert len(Protocol().name) == len("p1:") + 8
+    assert Protocol().name.startswith("p2:")
+    assert len(Protocol().name) == len("p2:") + 8
 
 
 def test_a_whole_number_is_the_same_protocol_as_its_float() -> None:

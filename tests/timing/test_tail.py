@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from latbench.timing import Round
+from latbench.timing import Round, Samples
 from latbench.timing.tail import effective_runs, least_runs, tail_quantile_ms
 
 
 def rounds_of(samples_ms: np.ndarray, inner: int = 1) -> list[Round]:
     """Return one round for each row of milliseconds."""
     times_ns = np.round(samples_ms * 1e6 * inner).astype(np.int64)
-    return [Round("p0", number, 0.0, inner, row) for number, row in enumerate(times_ns)]
+    return [Round("p0", number, 0.0, inner, Samples(row)) for number, row in enumerate(times_ns)]
 
 
 @pytest.mark.parametrize(("quantile", "runs"), [(0.9, 44), (0.99, 459), (0.999, 4603)])

@@ -54,6 +54,7 @@ class Pretending(LocalExecutor):
                         times=pack_times(times),
                         taints=[],
                         sentinel_ms=None,
+                        quiet=None,
                     ),
                 )
             report("p", _message("done", job, outcome="converged"))

@@ -81,6 +81,7 @@ def upgrade() -> None:
         sa.Column("median_ms", sa.Double, nullable=False),
         sa.Column("taints", sa.Text, nullable=False),
         sa.Column("sentinel_ms", sa.Double),
+        sa.Column("quiet", sa.LargeBinary),
     )
     op.create_table(
         "measurements",

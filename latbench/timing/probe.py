@@ -1,0 +1,104 @@
+"""The probe: fixed work between samples, which tells whether the core runs at its full speed.
+
+A core that shares its execution units with another hardware thread does the same work more slowly,
+and on a virtual machine no counter tells. The probe does: a small matrix product uses the same
+units as the networks that are timed, stays in the nearest cache, and takes some microseconds, so
+that it can stand between any two runs. Its readings are bimodal, so there is little doubt which
+ones are quiet. (A sum of Python integers does not tell: it hardly uses what the threads share.)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from itertools import accumulate
+from typing import Protocol
+
+import numpy as np
+
+# The largest product that OpenBLAS computes in the calling thread, however many it may use.
+_SIDE = 64
+_BIN_NS = 8
+_BINS = 1 << 14
+_FIRST_READINGS = 2000
+_UPDATE_READINGS = 256
+# A core of a busy host is seldom undisturbed, but this share of the readings finds it so.
+_FAST_SHARE = 0.01
+
+
+class Probe(Protocol):
+    """What tells whether a core runs undisturbed at this moment."""
+
+    def quiet(self) -> bool:
+        """Look once."""
+        ...
+
+    def wait(self, longest_ns: int) -> int:
+        """Look until it is quiet, or for so long; return the nanoseconds, below that if quiet."""
+        ...
+
+
+class CoreProbe:
+    """Times a matrix product, and compares it with the fastest that this process has seen.
+
+    Quiet is a reading within the tolerance of the fast level: the first percentile of all readings
+    but those of waiting, which are many just where the core is slow. A reading is the shorter of
+    two in a row, because what ran before may have driven the operands from the caches.
+    """
+
+    def __init__(self, tolerance: float, read_ns: Callable[[], int] = time.perf_counter_ns) -> None:
+        """Take the first readings (some 20 ms).
+
+        Args:
+            tolerance: relative distance from the fast level that still counts as quiet.
+            read_ns: the clock.
+        """
+        self._tolerance = tolerance
+        self._read_ns = read_ns
+        self._factor = np.full((_SIDE, _SIDE), 0.5, dtype=np.float32)
+        self._product = np.empty_like(self._factor)
+        self._counts = [0] * _BINS
+        self._readings = 0
+        self._limit_ns = 0.0
+        for _ in range(_FIRST_READINGS):
+            self._count(self._reading())
+        self._update()
+
+    @property
+    def limit_ns(self) -> float:
+        """The longest reading that counts as quiet."""
+        return self._limit_ns
+
+    def quiet(self) -> bool:
+        """See :class:`Probe`."""
+        took_ns = self._reading()
+        self._count(took_ns)
+        if self._readings % _UPDATE_READINGS == 0:
+            self._update()
+        return took_ns <= self._limit_ns
+
+    def wait(self, longest_ns: int) -> int:
+        """See :class:`Probe`."""
+        start = self._read_ns()
+        while self._reading() > self._limit_ns:
+            if self._read_ns() - start >= longest_ns:
+                return longest_ns
+        return min(self._read_ns() - start, longest_ns - 1)
+
+    def _reading(self) -> int:
+        read_ns, factor, product = self._read_ns, self._factor, self._product
+        start = read_ns()
+        np.matmul(factor, factor, out=product)
+        middle = read_ns()
+        np.matmul(factor, factor, out=product)
+        return min(middle - start, read_ns() - middle)
+
+    def _count(self, took_ns: int) -> None:
+        self._counts[min(took_ns // _BIN_NS, _BINS - 1)] += 1
+        self._readings += 1
+
+    def _update(self) -> None:
+        below = accumulate(self._counts)
+        least = _FAST_SHARE * self._readings
+        fast = next(number for number, readings in enumerate(below) if readings >= least)
+        self._limit_ns = (fast + 1) * _BIN_NS * (1 + self._tolerance)

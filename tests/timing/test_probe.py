@@ -1,0 +1,55 @@
+"""The probe: what it calls quiet, on a simulated clock."""
+
+from collections.abc import Iterator
+
+from latbench.timing import CoreProbe
+
+
+class Stopwatch:
+    """A clock on which each matrix product takes what ``products_ns`` says."""
+
+    def __init__(self, products_ns: Iterator[int]) -> None:
+        self._products_ns = products_ns
+        self._now = 0
+
+    def __call__(self) -> int:
+        self._now += next(self._products_ns)
+        return self._now
+
+
+def levels(values: list[int], then: int) -> Iterator[int]:
+    """Yield ``values``, then always the same."""
+    yield from values
+    while True:
+        yield then
+
+
+def test_the_fast_level_is_found_where_it_is_rare() -> None:
+    """Of a hundred readings two find the core fast; only such a reading is quiet."""
+    readings = ([6000] * 3 * 98 + [4000] * 3 * 2) * 20
+    probe = CoreProbe(0.1, Stopwatch(levels(readings, then=6000)))
+    assert 4000 * 1.1 <= probe.limit_ns < 4000 * 1.11
+    assert not probe.quiet()
+
+
+def test_one_slow_product_of_two_is_forgiven() -> None:
+    """What ran before may have emptied the cache: the faster of two products counts."""
+    slow_first = [0, 4000, 4000] * 2000 + [0, 9000, 4000]
+    probe = CoreProbe(0.1, Stopwatch(levels(slow_first, then=9000)))
+    assert probe.quiet()
+    assert not probe.quiet()
+
+
+def test_waiting_ends_with_the_first_quiet_reading() -> None:
+    """It takes the time until then, which is shorter than the longest."""
+    waiting = [0, *[9000] * 9, *[4000] * 99]
+    probe = CoreProbe(0.1, Stopwatch(levels([0, 4000, 4000] * 2000 + waiting, then=4000)))
+    assert 9 * 9000 <= probe.wait(1_000_000) < 1_000_000
+
+
+def test_waiting_gives_up_and_leaves_the_level_alone() -> None:
+    """A core that stays slow ends it; its readings do not become what fast means."""
+    probe = CoreProbe(0.1, Stopwatch(levels([0, 4000, 4000] * 2000, then=9000)))
+    before = probe.limit_ns
+    assert probe.wait(10_000_000) == 10_000_000
+    assert probe.limit_ns == before
