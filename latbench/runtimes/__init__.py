@@ -1,5 +1,6 @@
 """Runtimes: what compiles a workload and runs it. One module a runtime."""
 
+from latbench.runtimes.kernel import CompiledGraph, Kernel
 from latbench.runtimes.runtime import Runtime, Session, random_inputs
 
-__all__ = ["Runtime", "Session", "random_inputs"]
+__all__ = ["CompiledGraph", "Kernel", "Runtime", "Session", "random_inputs"]

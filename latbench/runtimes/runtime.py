@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from latbench.errors import UnavailableError, UsageError
 from latbench.registry import nearest
+from latbench.runtimes.kernel import CompiledGraph
 from latbench.spaces.workload import TensorSpec, Workload
 from latbench.target import Target
 
@@ -36,6 +37,16 @@ class Session(ABC):
     @abstractmethod
     def outputs(self, inputs: Mapping[str, Array]) -> list[Array]:
         """Run the workload on ``inputs`` by name and return its outputs in order."""
+
+    def kernels(self, runs: int = 20) -> CompiledGraph:
+        """Return the compiled graph, its times from ``runs`` profiled runs in another session.
+
+        Raises:
+            UnavailableError: this runtime does not tell.
+        """
+        raise UnavailableError(
+            f"{type(self).__name__} does not tell which kernels it compiled; take another runtime"
+        )
 
     def close(self) -> None:  # noqa: B027 - most sessions hold nothing that needs closing
         """Free what the session holds."""
