@@ -14,6 +14,7 @@ from latbench.timing.bootstrap import half_width
 from latbench.timing.protocol import Protocol
 from latbench.timing.rounds import Round, medians_by_process
 from latbench.timing.tail import tail_quantile_ms
+from latbench.timing.taint import SLOW_CORE
 
 Status = Literal["ok", "unconverged", "unstable", "failed"]
 
@@ -94,12 +95,14 @@ class Estimate:
 
 
 def _unstable(rounds: Sequence[Round], clean: Sequence[Round], protocol: Protocol) -> list[str]:
-    tainted = len(rounds) - len(clean)
-    if tainted <= protocol.taint_limit * len(rounds):
+    # A round without quiet samples says nothing of those that have them: these passed the test.
+    judged = [one for one in rounds if SLOW_CORE not in one.taints] if clean else rounds
+    tainted = len(judged) - len(clean)
+    if tainted <= protocol.taint_limit * len(judged):
         return []
-    causes = sorted({cause for one in rounds for cause in one.taints})
+    causes = sorted({cause for one in judged for cause in one.taints})
     kept = "" if clean else ", so the estimate uses them all"
-    return [f"{tainted} of {len(rounds)} rounds are tainted by {', '.join(causes)}{kept}"]
+    return [f"{tainted} of {len(judged)} rounds are tainted by {', '.join(causes)}{kept}"]
 
 
 def _unconverged(

@@ -41,7 +41,8 @@ class Protocol:
         sentinel_runs: runs of the sentinel before each pass over the subjects.
         drift_floor: relative standard deviation of drift until ``drift_repeats`` repeats exist.
         drift_repeats: repeats of a subject from which its drift is measured.
-        taint_limit: share of tainted rounds above which an estimate is unstable.
+        taint_limit: share of tainted rounds, of those that found the core quiet, above which an
+            estimate is unstable.
         confidence: coverage of the published interval.
         bootstrap: resamples of the bootstrap.
         seed: seed of the bootstrap and of the order of subjects.
@@ -49,9 +50,9 @@ class Protocol:
 
     version: str = "p2"
     lead_in_runs: int = 3
-    round_ms: float = 15.0
-    round_runs: int = 30
-    round_cap_ms: float = 60.0
+    round_ms: float = 8.0
+    round_runs: int = 12
+    round_cap_ms: float = 30.0
     round_runs_min: int = 5
     probe_every_ms: float = 0.1
     probe_wait_ms: float = 5.0
@@ -150,9 +151,9 @@ class Protocol:
     def quick(cls) -> Protocol:
         """Return a protocol of about a third of the time, for trying things out."""
         return cls(
-            round_ms=8.0,
-            round_runs=15,
-            round_cap_ms=30.0,
+            round_ms=4.0,
+            round_runs=8,
+            round_cap_ms=15.0,
             rounds_min=8,
             rounds_max=24,
             half_width=0.02,

@@ -135,6 +135,15 @@ def test_many_tainted_rounds_are_unstable() -> None:
     assert found.latency_ms == Estimate.of(clean, PROTOCOL, 0.01).latency_ms
 
 
+def test_rounds_without_quiet_samples_say_nothing_of_the_others() -> None:
+    """However often the core was slow, the rounds that found it quiet make a sound estimate."""
+    clean = [[1_000_000] * 12, [1_000_000] * 12]
+    slow = rounds_of([[1_500_000] * 40], ("slow-core",))
+    found = Estimate.of(rounds_of(clean) + slow, PROTOCOL, 0.01)
+    assert (found.status, found.tainted, found.latency_ms) == ("ok", 40, 1.0)
+    assert Estimate.of(slow, PROTOCOL, 0.01).status == "unstable"
+
+
 def test_nothing_but_tainted_rounds_still_gives_a_number() -> None:
     """It comes from all of them, and the reason says that."""
     rounds = rounds_of([[1e6, 2e6, 3e6], [2e6, 2e6, 9e6]], ("steal",))

@@ -7,7 +7,7 @@ import pytest
 from latbench.timing import Clock, Protocol, Round, Samples
 from latbench.timing.rounds import medians_by_process, run_block, run_round
 
-PROTOCOL = Protocol()
+PROTOCOL = Protocol(round_runs=30, round_ms=15.0, round_cap_ms=60.0)
 
 
 def constant(latency_ms: float) -> tuple[Callable[[], float], list[float]]:
