@@ -19,14 +19,18 @@ from latbench.workflows.setting import Setting
     show_default=True,
     help="How long to measure repeatability.",
 )
-def doctor(setting: Setting, seconds: float) -> None:
+@click.option("--tune", is_flag=True, help="First set governor and turbo; needs root.")
+def doctor(setting: Setting, seconds: float, tune: bool) -> None:
     """Tell how noisy this machine is and what to change.
 
-    It looks for two seconds, measures one workload in process after process, and changes nothing.
+    It looks for four seconds, measures one workload in process after process, and changes nothing
+    unless it is told to with --tune.
     """
     from latbench.workflows import doctor as workflow
+    from latbench.workflows import tuning
 
     target, instance = setting.here()
-    checks = workflow.doctor(target, instance, seconds, progress)
+    tuned = tuning.tune() if tune else []
+    checks = tuned + workflow.doctor(target, instance, seconds, progress)
     document = {"target": target.to_dict(), "checks": [vars(check) for check in checks]}
     emit(document, lambda console: show(console, f"{target.label}", checks))

@@ -1,4 +1,4 @@
-"""Doctor: how noisy this machine is, and what to change. It changes nothing itself."""
+"""Doctor: how noisy this machine is, and what to change; :mod:`.tuning` changes it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from latbench.target import Target
 from latbench.timing import HostClock
 from latbench.workflows import repeatability
 from latbench.workflows.checks import Check
+from latbench.workflows.contention import contention
 from latbench.workflows.disturbance import watch
 from latbench.workflows.machine import settings
 from latbench.workflows.progress import Progress, silent
@@ -38,6 +39,7 @@ def doctor(
     return [
         *_clock(root),
         *watch(min(_WATCH_S, seconds), root),
+        contention(min(_WATCH_S, seconds)),
         *settings(target.threads, root),
         *repeatability.judge(repeatability.repeat(target, instance, seconds, progress)),
     ]

@@ -13,7 +13,7 @@ from latbench.workflows.checks import Check
 
 UNTOLD = "not told"
 
-_CPU = "sys/devices/system/cpu"
+CPU_SETTINGS = "sys/devices/system/cpu"
 
 
 def settings(threads: int, root: Path = Path("/")) -> list[Check]:
@@ -36,7 +36,7 @@ def settings(threads: int, root: Path = Path("/")) -> list[Check]:
 
 
 def _governor(root: Path, cpus: Sequence[int]) -> Check:
-    files = (root / _CPU / f"cpu{cpu}/cpufreq/scaling_governor" for cpu in cpus)
+    files = (root / CPU_SETTINGS / f"cpu{cpu}/cpufreq/scaling_governor" for cpu in cpus)
     found = sorted({text for text in map(read_text, files) if text is not None})
     if not found:
         return Check("governor", None, UNTOLD)
@@ -51,15 +51,15 @@ def _governor(root: Path, cpus: Sequence[int]) -> Check:
 
 
 def _turbo(root: Path) -> Check:
-    no_turbo = read_text(root / _CPU / "intel_pstate/no_turbo")
-    boost = read_text(root / _CPU / "cpufreq/boost")
+    no_turbo = read_text(root / CPU_SETTINGS / "intel_pstate/no_turbo")
+    boost = read_text(root / CPU_SETTINGS / "cpufreq/boost")
     if no_turbo is None and boost is None:
         return Check("turbo", None, UNTOLD)
     if no_turbo == "1" or (no_turbo is None and boost == "0"):
         return Check("turbo", True, "off")
-    switch = f"echo 1 | sudo tee /{_CPU}/intel_pstate/no_turbo"
+    switch = f"echo 1 | sudo tee /{CPU_SETTINGS}/intel_pstate/no_turbo"
     if no_turbo is None:
-        switch = f"echo 0 | sudo tee /{_CPU}/cpufreq/boost"
+        switch = f"echo 0 | sudo tee /{CPU_SETTINGS}/cpufreq/boost"
     return Check(
         "turbo",
         False,
@@ -69,7 +69,7 @@ def _turbo(root: Path) -> Check:
 
 
 def _siblings(root: Path) -> Check:
-    active = read_text(root / _CPU / "smt/active")
+    active = read_text(root / CPU_SETTINGS / "smt/active")
     if active is None:
         return Check("hardware threads", None, UNTOLD)
     if active == "0":
