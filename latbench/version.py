@@ -1,12 +1,14 @@
 """The version of latbench, which pyproject.toml holds."""
 
 import re
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 _LINE = re.compile(r'^version = "(.+)"$', re.MULTILINE)
 
 
+@cache
 def current_version() -> str:
     """Return the installed version, or in a bare checkout the one that pyproject.toml names.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from latbench.target import Target
 from latbench.version import current_version
 
-_PACKAGES = ("numpy", "onnx", "onnxruntime", "torch")
+_PACKAGES = ("numpy", "onnx", "onnxruntime", "openvino", "torch")
 SCHEMA = 1
 
 
@@ -33,6 +34,7 @@ def provenance(target: Target) -> dict[str, Any]:
     }
 
 
+@cache
 def _version(name: str) -> str | None:
     try:
         return version(name)

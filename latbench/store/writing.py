@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from latbench.store import schema
 from latbench.store.failures import store_error
 
 if TYPE_CHECKING:
-    from sqlalchemy import Table
+    from sqlalchemy import Insert, Table
     from sqlalchemy.engine import Connection
 
     from latbench.store.connection import Connections
@@ -114,11 +115,11 @@ class Writer:
         self._add(schema.processes, [{**vars(row), "provenance": dict(row.provenance)}])
 
     def add_round(self, row: RoundRow) -> None:
-        """Add one round; when this returns it is on the disk."""
+        """Add one round; when this returns it outlives this process."""
         self.add_rounds([row])
 
     def add_rounds(self, rows: Iterable[RoundRow]) -> None:
-        """Add rounds, all or none; when this returns they are on the disk."""
+        """Add rounds, all or none; when this returns they outlive this process."""
         values = [
             {
                 "job_id": row.job_id,
@@ -185,12 +186,22 @@ def _insert(
     key: Sequence[str],
     renew: Sequence[str],
 ) -> None:
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table)
+    connection.execute(
+        _statement(connection.dialect.name, table, tuple(key), tuple(renew)), list(values)
+    )
+
+
+@cache
+def _statement(dialect: str, table: Table, key: tuple[str, ...], renew: tuple[str, ...]) -> Insert:
+    """Return the insert that leaves rows out, or renews columns of them, that are there.
+
+    Building it takes longer than executing it, and a sweep inserts a row at a time.
+    """
+    statement: postgresql.Insert | sqlite.Insert = (
+        postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    )
     if renew:
-        statement = statement.on_conflict_do_update(
+        return statement.on_conflict_do_update(
             index_elements=key, set_={name: statement.excluded[name] for name in renew}
         )
-    else:
-        statement = statement.on_conflict_do_nothing(index_elements=key)
-    connection.execute(statement, list(values))
+    return statement.on_conflict_do_nothing(index_elements=key)

@@ -1,0 +1,219 @@
+"""Whether measurements can be trusted: repeatability, honesty, agreement, overhead, load."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import repeat
+from os import sched_getaffinity
+from pathlib import Path
+
+import numpy as np
+
+import latbench
+from benchmarks.rivals import RIVALS, timed
+from benchmarks.stage import Stage
+from benchmarks.table import Row
+from latbench.profiling.subjects import Subject, block_subjects
+from latbench.profiling.sweep import Sweep
+from latbench.spaces.weights import with_weights
+from latbench.store import MeasurementRow, RoundRow, Store
+from latbench.timing import HostClock, Protocol
+from latbench.workflows.setting import Setting
+
+_WORKLOADS = 20
+_APART_S = 10.0
+_AGREE = 0.01
+_JOBS = 500
+_ROUNDS = 1_000_000
+
+
+def rows() -> Iterator[Row]:
+    """Yield one row a figure as it is measured."""
+    space = latbench.space("mobilenet", image_size=96)
+    every = block_subjects(space)
+    subjects = every[:: len(every) // _WORKLOADS][:_WORKLOADS]
+    with tempfile.TemporaryDirectory() as folder:
+        yield from _overhead()
+        yield from _storing(Path(folder))
+        with Store.open(f"sqlite:///{Path(folder) / 'bench.db'}") as store:
+            yield from _repeating(store, subjects, Path(folder))
+
+
+def _repeating(store: Store, subjects: Sequence[Subject], folder: Path) -> Iterator[Row]:
+    first = _sweep(store, subjects, "main")
+    time.sleep(_APART_S)  # what is asked is agreement at another time
+    second = _sweep(store, subjects, "aa:1")
+    ratios = np.array(
+        [b.latency_ms / a.latency_ms for a, b in zip(first.rows, second.rows, strict=True)]
+    )
+    agree = 100 * float(np.mean(np.abs(ratios - 1) <= _AGREE))
+    seconds = (first.seconds + second.seconds) / (2 * len(subjects))
+    yield Row(
+        f"{len(subjects)} blocks measured twice, at least {_APART_S:.0f} s apart, agree within 1 %",
+        "95 % of them, 1 s each",
+        f"{agree:.0f} %, {seconds:.2f} s each; {_spread(ratios)}",
+        "; ".join(_rivals(subjects, folder)),
+        agree >= 95 and seconds <= 1,
+    )
+    inside = [
+        one.low_ms <= other.latency_ms <= one.high_ms
+        for a, b in zip(first.rows, second.rows, strict=True)
+        for one, other in ((a, b), (b, a))
+    ]
+    held = 100 * float(np.mean(inside))
+    widths = [(one.high_ms - one.low_ms) / (2 * one.latency_ms) for one in first.rows]
+    yield Row(
+        "95 % intervals that hold the other measurement of the pair",
+        "93 %",
+        f"{held:.0f} % of {len(inside)}",
+        f"their median half-width {np.median(widths):.2%}",
+        held >= 93,
+    )
+    with _busy_loops():
+        loaded = _sweep(store, subjects, "load")
+    sound = [
+        b.status != "ok" or b.low_ms <= a.latency_ms <= b.high_ms
+        for a, b in zip(first.rows, loaded.rows, strict=True)
+    ]
+    off = [b.latency_ms / a.latency_ms for a, b in zip(first.rows, loaded.rows, strict=True)]
+    wrong = len(sound) - sum(sound)
+    yield Row(
+        "with a busy loop on every core: inside their interval, or not `ok`",
+        "95 %, none silently wrong",
+        f"{100 * float(np.mean(sound)):.0f} %, {wrong} silently wrong",
+        f"{sum(b.status == 'ok' for b in loaded.rows)} say ok; median {np.median(off):.2f} × quiet",
+        float(np.mean(sound)) >= 0.95,
+    )
+
+
+@dataclass(frozen=True)
+class _Found:
+    latency_ms: float
+    low_ms: float
+    high_ms: float
+    status: str
+
+    @classmethod
+    def of(cls, row: MeasurementRow | None) -> _Found:
+        assert row is not None
+        assert row.latency_ms is not None
+        assert row.low_ms is not None
+        assert row.high_ms is not None
+        return cls(row.latency_ms, row.low_ms, row.high_ms, row.status)
+
+
+@dataclass(frozen=True)
+class _Swept:
+    rows: list[_Found]
+    seconds: float
+
+
+def _sweep(store: Store, subjects: Sequence[Subject], campaign: str) -> _Swept:
+    target, instance = Setting().here()
+    start = time.perf_counter()
+    result = Sweep(store, target, instance, Protocol.standard(), campaign).run(subjects)
+    seconds = time.perf_counter() - start
+    assert not result.failed, result.failed
+    return _Swept([_Found.of(store.measurement(job)) for job in result.jobs], seconds)
+
+
+def _rivals(subjects: Sequence[Subject], folder: Path) -> Iterator[str]:
+    """Yield how each of the others agrees with itself on the same blocks, and its seconds."""
+    paths = []
+    for number, subject in enumerate(subjects):
+        paths.append(folder / f"{number}.onnx")
+        paths[-1].write_bytes(with_weights(subject.workload.model).SerializeToString())
+    for name in RIVALS:
+        first, second = ([timed(name, path) for path in paths] for _ in range(2))
+        ratios = np.array([b[0] / a[0] for a, b in zip(first, second, strict=True)])
+        seconds = float(np.mean([took for _, took in first + second]))
+        agree = 100 * float(np.mean(np.abs(ratios - 1) <= _AGREE))
+        yield f"`{name}` {agree:.0f} %, {seconds:.2f} s each; {_spread(ratios)}"
+
+
+def _spread(ratios: np.ndarray[tuple[int], np.dtype[np.float64]]) -> str:
+    return f"median difference {float(np.median(np.abs(ratios - 1))):.2%}"
+
+
+@contextmanager
+def _busy_loops() -> Iterator[None]:
+    """Keep every CPU busy inside."""
+    code = "while True: pass"
+    loops = [subprocess.Popen([sys.executable, "-c", code]) for _ in sched_getaffinity(0)]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+
+
+def _overhead() -> Iterator[Row]:
+    """What the clock adds to a run, against a bare loop over the same function."""
+
+    def nothing() -> None:
+        return None
+
+    clock, runs = HostClock(), 200_000
+    timed_ns = float(np.median([clock.time(nothing, 1) for _ in range(runs)]))
+    start = time.perf_counter_ns()
+    for _ in repeat(None, runs):
+        nothing()
+    bare_ns = (time.perf_counter_ns() - start) / runs
+    added = timed_ns - bare_ns
+    yield Row(
+        "what timing adds to one run",
+        "1 µs",
+        f"{added / 1e3:.3f} µs",
+        f"a bare loop: {bare_ns / 1e3:.3f} µs a run",
+        added <= 1000,
+    )
+
+
+def _storing(folder: Path) -> Iterator[Row]:
+    """Planning and storing with an executor that takes no time; a query over many rounds."""
+    target, instance = Setting().here()
+    subject = block_subjects(latbench.space("digits-mobilenet"))[0]
+    subjects = [
+        replace(
+            subject, workload=replace(subject.workload, id=f"g1:{number:064x}"), key=f"{number}"
+        )
+        for number in range(_JOBS)
+    ]
+    with Store.open(f"sqlite:///{folder / 'storing.db'}") as store:
+        start = time.perf_counter()
+        jobs = Sweep(store, target, instance, Protocol.standard(), executor=Stage()).run(subjects)
+        each_ms = 1e3 * (time.perf_counter() - start) / _JOBS
+        yield Row(
+            "planning and storing one job of two processes and twelve rounds",
+            "5 ms",
+            f"{each_ms:.1f} ms",
+            f"{_JOBS} jobs, every round committed as it ends",
+            each_ms <= 5,
+        )
+        times = np.full(30, 1_000_000)
+        each = _ROUNDS // _JOBS
+        for job in jobs.jobs:
+            store.add_rounds(
+                RoundRow(job, "many", number, float(number), 1, times, 1.0)
+                for number in range(each)
+            )
+        start = time.perf_counter()
+        table = store.table(kind="block")
+        seconds = time.perf_counter() - start
+        start = time.perf_counter()
+        some = store.rounds(jobs.jobs[_JOBS // 2])
+        yield Row(
+            "the table of all blocks from a store of a million rounds",
+            "1 s",
+            f"{seconds:.2f} s",
+            f"{len(table)} rows; the {len(some):,} rounds of one: "
+            f"{time.perf_counter() - start:.2f} s",
+            seconds < 1,
+        )

@@ -1,0 +1,91 @@
+"""How others time a model: each in a process of its own, as its users run it.
+
+Run as ``python -m benchmarks.rivals NAME MODEL.onnx``; prints milliseconds.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+LOOP_RUNS = 100
+BENCHMARK_APP_S = 2
+
+
+def _session(path: str) -> Callable[[], object]:
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+    (spec,) = session.get_inputs()
+    feed = {spec.name: np.random.default_rng(7).standard_normal(spec.shape).astype(np.float32)}
+    return lambda: session.run(None, feed)
+
+
+def loop(path: str) -> float:
+    """Return the median of 100 runs after ten, one after the other."""
+    run_once = _session(path)
+    for _ in range(10):
+        run_once()
+    times = []
+    for _ in range(LOOP_RUNS):
+        start = time.perf_counter()
+        run_once()
+        times.append(time.perf_counter() - start)
+    return 1e3 * float(np.median(times))
+
+
+def blocked_autorange(path: str) -> float:
+    """Return the median of ``torch.utils.benchmark``'s ``blocked_autorange``."""
+    from torch.utils.benchmark import Timer
+
+    timer = Timer("run_once()", globals={"run_once": _session(path)})
+    return 1e3 * float(timer.blocked_autorange().median)
+
+
+def adaptive_autorange(path: str) -> float:
+    """Return the median of ``torch.utils.benchmark``'s ``adaptive_autorange``."""
+    from torch.utils.benchmark import Timer
+
+    timer = Timer("run_once()", globals={"run_once": _session(path)})
+    return 1e3 * float(timer.adaptive_autorange().median)
+
+
+def benchmark_app(path: str) -> float:
+    """Return the median of OpenVINO's ``benchmark_app`` with the latency hint, in fp32."""
+    program = Path(sysconfig.get_path("scripts")) / "benchmark_app"
+    command = [str(program), "-m", path, "-hint", "latency", "-infer_precision", "f32"]
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as config:
+        # With a hint the program takes no -nthreads, but the same setting from a file.
+        json.dump({"CPU": {"INFERENCE_NUM_THREADS": 1}}, config)
+        config.flush()
+        command += ["-load_config", config.name, "-t", str(BENCHMARK_APP_S)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = re.search(r"Median:\s*([\d.]+) (us|ms)", done.stdout)
+    assert found is not None, done.stdout
+    return float(found[1]) * {"us": 1e-3, "ms": 1.0}[found[2]]
+
+
+RIVALS = {one.__name__: one for one in (loop, blocked_autorange, adaptive_autorange, benchmark_app)}
+
+
+def timed(name: str, path: Path) -> tuple[float, float]:
+    """Return what ``name`` says of ``path`` in a fresh process, in ms, and the seconds it took."""
+    start = time.perf_counter()
+    command = [sys.executable, "-m", "benchmarks.rivals", name, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(done.stdout), time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    print(RIVALS[sys.argv[1]](sys.argv[2]))
