@@ -23,6 +23,7 @@ GROUPS = (RUNTIMES, SPACES, PREDICTORS, SEARCHERS, DEVICES)
 _BUILTIN: dict[str, dict[str, str]] = {
     RUNTIMES: {
         "onnxruntime": "latbench.runtimes.onnxruntime:OnnxRuntime",
+        "openvino": "latbench.runtimes.openvino:OpenVino",
         "torch": "latbench.runtimes.torch:TorchRuntime",
     },
     SPACES: {

@@ -116,6 +116,7 @@ class Runtime(ABC):
 
         Raises:
             UsageError: another runtime, an unknown precision or option, no whole batch or threads.
+            UnavailableError: a precision of this runtime that the device does not have.
         """
         if target.runtime != self.name:
             raise UsageError(f"the target is for {target.runtime}, this runtime is {self.name}")

@@ -127,7 +127,7 @@ def test_v100_neither_runs_int8_nor_new_tensorrt() -> None:
 
 def test_cpu_prefers_onnxruntime() -> None:
     """The shortest command line measures with ONNX Runtime."""
-    assert devices.profile("cpu").runtimes == ("onnxruntime", "torch")
+    assert devices.profile("cpu").runtimes[0] == "onnxruntime"
 
 
 @pytest.mark.parametrize(

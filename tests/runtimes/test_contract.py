@@ -10,6 +10,7 @@ from onnx import ModelProto
 from latbench import registry
 from latbench.runtimes import Runtime
 from latbench.runtimes.onnxruntime import OnnxRuntime
+from latbench.runtimes.openvino import OpenVino
 from latbench.runtimes.torch import TorchRuntime, module_of
 from latbench.spaces import Workload
 from latbench.spaces.exporting import export_module
@@ -27,6 +28,11 @@ class TestOnnxRuntime(RuntimeSuite):
             runtime.target("cpu", options=options) for options in ({}, {"optimisation": level})
         )
         assert plain.key != levelled.key
+
+
+class TestOpenVino(RuntimeSuite):
+    def make_runtime(self) -> Runtime:
+        return OpenVino()
 
 
 class TestTorch(RuntimeSuite):
