@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, ClassVar
 
 from latbench.errors import MeasurementError, UsageError
-from latbench.runtimes.runtime import Array, Runtime, Session, random_inputs
+from latbench.runtimes.kernel import CompiledGraph
+from latbench.runtimes.runtime import PROFILED_RUNS, Array, Runtime, Session, random_inputs
 from latbench.spaces.workload import Workload
 from latbench.target import Target
 
@@ -51,6 +54,10 @@ class OnnxRuntime(Runtime):
             raise UsageError(f"optimisation={level!r} is unknown; use one of {', '.join(_LEVELS)}")
 
     def _compile(self, workload: Workload, target: Target) -> Session:
+        return OnnxRuntimeSession(workload, partial(self.settings, target))
+
+    def settings(self, target: Target) -> Any:
+        """Return new session options for ``target``."""
         import onnxruntime
 
         settings = onnxruntime.SessionOptions()
@@ -63,19 +70,21 @@ class OnnxRuntime(Runtime):
         settings.log_severity_level = 4  # refusals come as exceptions; nothing else is of use
         # Idle subjects of a group must not burn the core that another one is timed on.
         settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        return OnnxRuntimeSession(workload, settings)
+        return settings
 
 
 class OnnxRuntimeSession(Session):
     """A compiled graph, its inputs and outputs bound to memory once."""
 
-    def __init__(self, workload: Workload, settings: Any) -> None:
-        """Compile ``workload`` with the session options ``settings``."""
+    def __init__(self, workload: Workload, make_settings: Callable[[], Any]) -> None:
+        """Compile ``workload`` with the session options that ``make_settings`` returns."""
         import onnxruntime
         from onnx import load_model_from_string
 
         from latbench.spaces.weights import seeded
 
+        self._workload, self._make_settings = workload, make_settings
+        settings = make_settings()
         try:
             weights = seeded(load_model_from_string(workload.model))
             values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
@@ -107,6 +116,16 @@ class OnnxRuntimeSession(Session):
             return list(self._session.run(self._outputs, dict(inputs)))
         except Exception as failure:
             raise MeasurementError(f"onnxruntime cannot run it: {_reason(failure)}") from failure
+
+    def kernels(self, runs: int = PROFILED_RUNS) -> CompiledGraph:
+        """See :class:`Session`."""
+        from latbench.runtimes.onnxruntime_profile import profiled
+
+        return profiled(self._workload, self._make_settings, runs)
+
+    def end_profiling(self) -> Path:
+        """Write the profile, which the session options asked for, and return its place."""
+        return Path(self._session.end_profiling())
 
 
 def _reason(failure: Exception) -> str:

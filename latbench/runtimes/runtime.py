@@ -18,6 +18,9 @@ from latbench.target import Target
 
 Array = npt.NDArray[np.generic]
 
+PROFILED_RUNS = 20
+"""Runs that the times of kernels are medians of, unless it is said otherwise."""
+
 
 class Session(ABC):
     """A compiled workload with its inputs in place.
@@ -38,11 +41,12 @@ class Session(ABC):
     def outputs(self, inputs: Mapping[str, Array]) -> list[Array]:
         """Run the workload on ``inputs`` by name and return its outputs in order."""
 
-    def kernels(self, runs: int = 20) -> CompiledGraph:
+    def kernels(self, runs: int = PROFILED_RUNS) -> CompiledGraph:
         """Return the compiled graph, its times from ``runs`` profiled runs in another session.
 
         Raises:
             UnavailableError: this runtime does not tell.
+            MeasurementError: the profiled session failed, or a node of the model was lost.
         """
         raise UnavailableError(
             f"{type(self).__name__} does not tell which kernels it compiled; take another runtime"

@@ -37,7 +37,7 @@ def test_weights_from_outside_compile_to_the_same_graph(workload: Workload, tmp_
     for settings, name in ((beside, "beside.onnx"), (inside, "inside.onnx")):
         settings.optimized_model_filepath = str(tmp_path / name)
         settings.log_severity_level = 4
-    OnnxRuntimeSession(workload, beside)
+    OnnxRuntimeSession(workload, lambda: beside)
     onnxruntime.InferenceSession(with_weights(workload.model).SerializeToString(), inside)
     expected = operators(tmp_path / "inside.onnx")
     assert operators(tmp_path / "beside.onnx") == expected
