@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latbench.errors import UsageError
-from latbench.units import format_ms, parse_ms
+from latbench.units import format_bytes, format_ms, parse_bytes, parse_ms
 
 MS_PER_UNIT = {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3, "min": 6e4, "h": 3.6e6}
 UNITS = sorted(MS_PER_UNIT)
@@ -104,3 +104,35 @@ def test_format_chooses_the_unit(latency_ms: float, text: str) -> None:
 def test_format_keeps_four_digits(latency_ms: float) -> None:
     """What is written can be read again, to four significant digits."""
     assert parse_ms(format_ms(latency_ms)) == pytest.approx(latency_ms, rel=5.0001e-4)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("8GiB", 2**33), ("1.5 MiB", 3 * 2**19), ("2GB", 2 * 10**9), (".5kB", 500)]
+)
+def test_memory_is_read(text: str, size: int) -> None:
+    """Binary and decimal units, with and without a space."""
+    assert parse_bytes(text) == size
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("8", "write 8GiB"),
+        ("8 gb", "use one of kB, MB, GB, KiB, MiB, GiB"),
+        ("much", "such as 8GiB"),
+        ("-1GiB", "such as 8GiB"),
+        ("0MiB", "such as 8GiB"),
+        ("9" * 400 + "GB", "such as 8GiB"),
+    ],
+)
+def test_memory_is_refused_with_advice(text: str, advice: str) -> None:
+    """What is no amount of memory says how to write one."""
+    with pytest.raises(UsageError) as caught:
+        parse_bytes(text)
+    assert advice in str(caught.value)
+
+
+@pytest.mark.parametrize(("size", "text"), [(2**30, "1 GiB"), (3 * 2**19, "1.5 MiB")])
+def test_memory_is_written(size: int, text: str) -> None:
+    """In the unit that suits it."""
+    assert format_bytes(size) == text

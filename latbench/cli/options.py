@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from latbench.errors import UsageError
-from latbench.units import parse_ms
+from latbench.units import parse_bytes, parse_ms
 from latbench.workflows.setting import Setting
 
 if TYPE_CHECKING:
@@ -51,6 +51,21 @@ class Budget(Latency):
         if isinstance(value, float):
             return value
         return super().convert(value, param, ctx) / 1e3
+
+
+class Memory(ParamType):
+    """An amount of memory with its unit, such as ``8GiB``; the value is an int in bytes."""
+
+    name = "memory"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the memory in bytes."""
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_bytes(value)
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
 
 
 class KeyValue(ParamType):

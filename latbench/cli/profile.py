@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
-from latbench.cli.options import Budget, SpaceRequest, seed_option, space_options, target_options
+from latbench.cli.options import (
+    Budget,
+    Memory,
+    SpaceRequest,
+    seed_option,
+    space_options,
+    target_options,
+)
 from latbench.cli.output import emit, note, progress, table
 from latbench.cli.session import current
 from latbench.errors import LatbenchError, UsageError
@@ -57,6 +64,21 @@ _SHOWN = 40
 )
 @click.option("--retry-failed", is_flag=True, help="Measure those again that failed before.")
 @click.option(
+    "--timeout",
+    type=Budget(),
+    default="5min",
+    show_default=True,
+    metavar="TIME",
+    help="Stop a worker process that has reported nothing for TIME.",
+)
+@click.option(
+    "--memory-limit",
+    type=Memory(),
+    metavar="SIZE",
+    help="Stop a worker process that takes more than SIZE, as 8GiB.  "
+    "[default: three quarters of what is available when it starts]",
+)
+@click.option(
     "--executor",
     type=click.Choice(["local"]),
     default="local",
@@ -74,6 +96,8 @@ def profile(
     budget: float | None,
     protocol: str,
     retry_failed: bool,
+    timeout: float,
+    memory_limit: int | None,
     executor: str,
     seed: int,
 ) -> None:
@@ -82,6 +106,8 @@ def profile(
     What the store holds already is not measured again, so an interrupted command goes on where it
     was. With neither --blocks, --networks nor --model it measures the blocks and 50 networks.
     """
+    from latbench.profiling.child import Limits
+    from latbench.profiling.process import LocalExecutor
     from latbench.timing import Protocol
     from latbench.workflows import profile as workflow
 
@@ -97,6 +123,7 @@ def profile(
             protocol=Protocol.standard() if protocol == "standard" else Protocol.quick(),
             budget_s=budget,
             retry_failed=retry_failed,
+            executor=LocalExecutor(Limits(timeout, memory_limit), note),
             progress=progress,
         )
     document = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import statistics
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from latbench.profiling.provenance import provenance
 from latbench.profiling.subjects import sentinel
 from latbench.store import Store
 from latbench.store.rows import JobRow, MeasurementRow
@@ -18,7 +18,12 @@ _LEAST_PASSES = 3
 
 
 def record_sentinel(
-    store: Store, target: Target, instance: str, protocol: Protocol, passes_ms: Sequence[float]
+    store: Store,
+    target: Target,
+    instance: str,
+    protocol: Protocol,
+    passes_ms: Sequence[float],
+    provenance: Mapping[str, Any],
 ) -> None:
     """Append what one process measured of the sentinel, in a campaign of its own.
 
@@ -28,6 +33,7 @@ def record_sentinel(
         instance: the id of the instance.
         protocol: how it was timed.
         passes_ms: one median a pass, in ms. Fewer than three tell too little and are left out.
+        provenance: where and how, see :func:`latbench.profiling.provenance.provenance`.
     """
     if len(passes_ms) < _LEAST_PASSES:
         return
@@ -44,6 +50,6 @@ def record_sentinel(
             high_ms=latency_ms * (1 + h),
             half_width=h,
             rounds=len(passes_ms),
-            provenance=provenance(target),
+            provenance=provenance,
         )
     )

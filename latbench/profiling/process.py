@@ -1,41 +1,35 @@
-"""The local executor: each group of subjects in a process of its own, which may die alone."""
+"""Tasks, what runs them, and the executor that runs them on this machine.
+
+Each group of subjects is timed in a process of its own, which may die alone.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import socket
-import subprocess
-import sys
+import dataclasses
+import hashlib
 import tempfile
 import uuid
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol
+from typing import Protocol
 
-from latbench.profiling.channel import Channel, Message
+from latbench.profiling.channel import Message
+from latbench.profiling.child import Limits, run_child
+from latbench.profiling.device_lock import device_lock
 from latbench.spaces.workload import Workload
 from latbench.target import Target
 from latbench.timing import Protocol as TimingProtocol
-
-# Without the second statement Python would look for modules in the current folder before all
-# others, whatever lies there.
-_PROGRAM = """
-import sys
-sys.path[:] = filter(None, sys.path)
-from latbench.profiling.worker import main
-main()
-"""
-_LAST_WORDS_BYTES = 4096
-_TO_END_S = 10.0
 
 Medians = Mapping[str, Sequence[float]]
 """Round medians in ms by process."""
 
 Report = Callable[[str, Message], None]
 """Takes the name of the worker process and one of its messages."""
+
+Say = Callable[[str], None]
+"""Takes a message for people, such as what is being waited for."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +38,7 @@ class Task:
 
     Attributes:
         target: what to compile for.
+        instance: id of the device instance that it is timed on.
         protocol: how to time.
         workloads: by job id.
         before: rounds that earlier processes gave, by job id.
@@ -52,11 +47,20 @@ class Task:
     """
 
     target: Target
+    instance: str
     protocol: TimingProtocol
     workloads: Mapping[str, Workload]
     before: Mapping[str, Medians]
     sentinel: Workload
     budget_s: float | None = None
+
+    def only(self, jobs: Sequence[str]) -> Task:
+        """Return the task of some of its jobs."""
+        return dataclasses.replace(
+            self,
+            workloads={job: self.workloads[job] for job in jobs},
+            before={job: self.before[job] for job in jobs},
+        )
 
 
 class Executor(Protocol):
@@ -67,106 +71,86 @@ class Executor(Protocol):
 
         Returns:
             None if the worker came to its end, else what became of it, in one line.
+
+        Raises:
+            LatbenchError: it cannot be run now, through no fault of its subjects.
         """
         ...
 
 
 class LocalExecutor:
-    """Runs tasks on this machine, one at a time: subjects must not disturb each other."""
+    """Runs tasks on this machine, one at a time: subjects must not disturb each other.
 
-    def __init__(self, timeout_s: float = 300.0) -> None:
-        """Stop a worker that has reported nothing for ``timeout_s`` seconds."""
-        self._timeout_s = timeout_s
+    The device is locked for each task, so that several executors take turns.
+    """
+
+    def __init__(self, limits: Limits | None = None, say: Say = warnings.warn) -> None:
+        """Stop a worker that exceeds ``limits``, and ``say`` what is being waited for."""
+        self._limits = limits or Limits()
+        self._say = say
 
     def run(self, task: Task, report: Report) -> str | None:
         """See :class:`Executor`."""
-        process = uuid.uuid4().hex[:12]
+        process = new_process()
         with (
             tempfile.TemporaryDirectory(prefix="latbench-") as folder,
-            tempfile.TemporaryFile() as errors,
-            _worker(task.target, errors) as (child, channel),
+            device_lock(task.instance, self._say),
         ):
-            try:
-                channel.send(_request(task, process, Path(folder)))
-                while (message := channel.receive(self._timeout_s)) is not None:
-                    if message["type"] == "end":
-                        return None
-                    report(process, message)
-            except TimeoutError:
-                return f"it reported nothing for {self._timeout_s:g} s and was stopped"
-            except BrokenPipeError:
-                pass  # it died before it had read its task; the next line tells how
-            return _end_of(child, errors)
+            for name, model in models(task):
+                (Path(folder) / name).write_bytes(model)
+            return run_child(
+                request(task, process, Path(folder)),
+                self._limits,
+                lambda message: report(process, message),
+            )
 
 
-@contextlib.contextmanager
-def _worker(target: Target, errors: IO[bytes]) -> Iterator[tuple[subprocess.Popen[bytes], Channel]]:
-    ours, theirs = socket.socketpair()
-    child = subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, str(theirs.fileno())],
-        pass_fds=[theirs.fileno()],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=errors,
-        env=_environment(target),
-        # Ctrl-C is for us; the worker and all it started are stopped together below.
-        start_new_session=True,
-    )
-    theirs.close()
-    channel = Channel(ours)
-    try:
-        yield child, channel
-    finally:
-        channel.close()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
+def new_process() -> str:
+    """Return a name for a worker process that no other has."""
+    return uuid.uuid4().hex[:12]
 
 
-def _environment(target: Target) -> dict[str, str]:
-    """Return the worker's environment: our import path, and the target's number of threads."""
-    threads = str(target.threads)
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    path = os.pathsep.join(entry for entry in sys.path if entry)
-    return {**os.environ, **dict.fromkeys(names, threads), "PYTHONPATH": path}
+def models(task: Task) -> Iterator[tuple[str, bytes]]:
+    """Yield the models of ``task`` with the file name that each has in the worker's folder.
+
+    The name is made of the content, so that a file which is there need not be copied again.
+    """
+    for workload in (*task.workloads.values(), task.sentinel):
+        yield _file_name(workload), workload.model
 
 
-def _request(task: Task, process: str, folder: Path) -> Message:
+def request(task: Task, process: str, folder: Path) -> Message:
+    """Return what a worker is told of ``task``.
+
+    Args:
+        task: the task.
+        process: the worker's name.
+        folder: holds the files of :func:`models`, on the machine of the worker.
+    """
     return {
         "process": process,
+        "folder": str(folder),
         "target": task.target.to_dict(),
         "protocol": task.protocol.to_dict(),
         "subjects": [
-            {"job": job, **_described(workload, folder)} for job, workload in task.workloads.items()
+            {"job": job, **_described(workload)} for job, workload in task.workloads.items()
         ],
         "before": {job: dict(medians) for job, medians in task.before.items()},
-        "sentinel": _described(task.sentinel, folder),
+        "sentinel": _described(task.sentinel),
         "budget_s": task.budget_s,
     }
 
 
-def _described(workload: Workload, folder: Path) -> Message:
-    model = folder / f"{workload.id.removeprefix('g1:')}.onnx"
-    if not model.exists():
-        model.write_bytes(workload.model)
+def _file_name(workload: Workload) -> str:
+    return f"{hashlib.sha256(workload.model).hexdigest()}.onnx"
+
+
+def _described(workload: Workload) -> Message:
     return {
         "workload": workload.id,
         "name": workload.name,
         "inputs": [[spec.name, list(spec.shape), spec.dtype] for spec in workload.inputs],
-        "model": str(model),
+        "model": _file_name(workload),
         "recipe": dict(workload.recipe),
         "nodes": workload.nodes,
     }
-
-
-def _end_of(child: subprocess.Popen[bytes], errors: IO[bytes]) -> str:
-    try:
-        code = child.wait(_TO_END_S)
-    except subprocess.TimeoutExpired:
-        return f"its process hung up, did not end within {_TO_END_S:g} s and was stopped"
-    if code < 0:
-        return f"its process was killed by {signal.Signals(-code).name}"
-    errors.seek(max(0, errors.seek(0, os.SEEK_END) - _LAST_WORDS_BYTES))
-    lines = errors.read().decode(errors="replace").strip().splitlines()
-    last = f": {lines[-1]}" if lines else ""
-    return f"its process ended with exit code {code}{last}"

@@ -27,6 +27,16 @@ class Recorder:
         self.target = target
         self.instance = instance
         self.protocol = protocol
+        self._provenance: Message | None = None
+
+    def began(self, provenance: Message) -> None:
+        """Take ``provenance`` as that of what is written from now on: a worker began there."""
+        self._provenance = provenance
+
+    @property
+    def provenance(self) -> Message:
+        """Where and how the newest worker measures; this machine as long as there was none."""
+        return provenance(self.target) if self._provenance is None else self._provenance
 
     def processes_left(self, job: str) -> int:
         """Return in how many more processes to time ``job``, which has no result: at least one.
@@ -50,9 +60,7 @@ class Recorder:
     def fail(self, job: str, reason: str) -> None:
         """Store that ``job`` has no latency, and why, on one line."""
         self.store.add_measurement(
-            MeasurementRow(
-                job, "failed", reason=_one_line(reason), provenance=provenance(self.target)
-            )
+            MeasurementRow(job, "failed", reason=_one_line(reason), provenance=self.provenance)
         )
 
     def settle(self, job: str) -> None:
@@ -77,7 +85,7 @@ class Recorder:
                 p90_ms=estimate.p90_ms,
                 rounds=estimate.rounds,
                 tainted=estimate.tainted,
-                provenance=provenance(self.target),
+                provenance=self.provenance,
             )
         )
 
@@ -105,7 +113,9 @@ class Turn:
     def report(self, process: str, message: Message) -> None:
         """Take in one message of the worker process."""
         kind, store = message["type"], self._recorder.store
-        if kind == "compiled":
+        if kind == "began":
+            self._recorder.began(message["provenance"])
+        elif kind == "compiled":
             self._compiled[message["job"]] = message
         elif kind == "warm":
             store.add_process(self._process_row(process, message))
@@ -124,7 +134,14 @@ class Turn:
     def end(self) -> None:
         """Store what the process measured of the sentinel."""
         to = self._recorder
-        record_sentinel(to.store, to.target, to.instance, to.protocol, list(self._sentinel_ms))
+        record_sentinel(
+            to.store,
+            to.target,
+            to.instance,
+            to.protocol,
+            list(self._sentinel_ms),
+            to.provenance,
+        )
 
     def _process_row(self, process: str, message: Message) -> ProcessRow:
         compiled = self._compiled[message["job"]]
@@ -132,7 +149,7 @@ class Turn:
             job_id=message["job"],
             process=process,
             precision_run=compiled["precision_run"],
-            provenance=provenance(self._recorder.target),
+            provenance=self._recorder.provenance,
             first_run_ms=message["first_run_ms"],
             compile_ms=compiled["compile_ms"],
             warmup_ms=message["warmup_ms"],

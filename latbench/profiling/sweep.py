@@ -144,6 +144,7 @@ class Sweep:
         turn = Turn(self._recorder, list(group))
         task = Task(
             target=self._target,
+            instance=self._instance.id,
             protocol=self._protocol,
             workloads=group,
             before={job: self._recorder.medians(job) for job in group},

@@ -1,6 +1,6 @@
 """A worker process: compiles a group of subjects, times them in turns, reports as it goes.
 
-Started by :mod:`latbench.profiling.process`; whatever happens here, the sweep survives it.
+Started by :mod:`latbench.profiling.child`; whatever happens here, the sweep survives it.
 """
 
 from __future__ import annotations
@@ -77,6 +77,7 @@ def serve(channel: Channel) -> None:
     task = channel.receive()
     if task is None:
         return
+    folder = Path(task["folder"])
     target = Target.from_dict(task["target"])
     protocol = Protocol.from_dict(task["protocol"])
     runtime = load(RUNTIMES, target.runtime)()
@@ -85,7 +86,7 @@ def serve(channel: Channel) -> None:
         channel.send({"type": "compiling", "job": message["job"]})
         start = time.perf_counter()
         try:
-            session: Session = runtime.compile(_workload(message), target)
+            session: Session = runtime.compile(_workload(message, folder), target)
             session.run_once()
         # An engine can refuse a workload with any exception; that is this subject's result.
         except Exception as failure:  # noqa: BLE001
@@ -108,7 +109,7 @@ def serve(channel: Channel) -> None:
         session = compiled(message)
         if session is not None:
             subjects.append(Timed(message["job"], session))
-    sentinel = _sentinel(runtime, task["sentinel"], target)
+    sentinel = _sentinel(runtime, _workload(task["sentinel"], folder), target)
     interleave(
         subjects,
         protocol,
@@ -132,14 +133,14 @@ def _stay_on_one_cpu() -> None:
     os.sched_setaffinity(0, {random.choice(sorted(os.sched_getaffinity(0)))})
 
 
-def _sentinel(runtime: Any, message: Message, target: Target) -> Callable[[], None]:
-    session: Session = runtime.compile(_workload(message), target)
+def _sentinel(runtime: Any, workload: Workload, target: Target) -> Callable[[], None]:
+    session: Session = runtime.compile(workload, target)
     for _ in range(_SENTINEL_WARM_UP):
         session.run_once()
     return session.run_once
 
 
-def _workload(message: Message) -> Workload:
+def _workload(message: Message, folder: Path) -> Workload:
     inputs = tuple(
         TensorSpec(name, tuple(shape), dtype) for name, shape, dtype in message["inputs"]
     )
@@ -147,7 +148,7 @@ def _workload(message: Message) -> Workload:
         id=message["workload"],
         name=message["name"],
         inputs=inputs,
-        model=Path(message["model"]).read_bytes(),
+        model=(folder / message["model"]).read_bytes(),
         recipe=message["recipe"],
         nodes=message["nodes"],
     )

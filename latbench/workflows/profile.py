@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from latbench.profiling.process import LocalExecutor
+from latbench.profiling.process import Executor
 from latbench.profiling.subjects import Subject, block_subjects, model_subject, network_subjects
 from latbench.profiling.sweep import Instance, Sweep
 from latbench.spaces import SearchSpace
@@ -75,7 +75,7 @@ def profile(
     protocol: Protocol | None = None,
     budget_s: float | None = None,
     retry_failed: bool = False,
-    executor: LocalExecutor | None = None,
+    executor: Executor | None = None,
     progress: Progress = silent,
 ) -> Profiled:
     """Measure what ``wanted`` names on every target, as far as the store lacks it.

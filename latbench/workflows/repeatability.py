@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 
+from latbench.profiling.child import Limits
 from latbench.profiling.process import LocalExecutor
 from latbench.profiling.subjects import Subject, sentinel
 from latbench.profiling.sweep import Instance, Sweep
@@ -47,7 +48,7 @@ def repeat(
 
 def _measure(store: Store, target: Target, instance: Instance, number: int) -> MeasurementRow:
     protocol = dataclasses.replace(Protocol.quick(), processes=1)
-    executor = LocalExecutor(_TIMEOUT_S)
+    executor = LocalExecutor(Limits(timeout_s=_TIMEOUT_S))
     sweep = Sweep(store, target, instance, protocol, f"repeat:{number}", executor)
     (job,) = sweep.run([Subject(sentinel(), "model", "", "sentinel", None, target.batch)]).jobs
     row = store.measurement(job)

@@ -14,7 +14,7 @@ import numpy as np
 
 import latbench
 from latbench.errors import MissingMeasurementsError
-from latbench.profiling.process import LocalExecutor
+from latbench.profiling.process import Executor
 from latbench.profiling.subjects import Subject, block_subjects, network_subjects
 from latbench.profiling.sweep import Instance, Sweep
 from latbench.spaces import SearchSpace
@@ -57,7 +57,7 @@ def validate(
     count: int = 5,
     space: Mapping[str, Any] | None = None,
     kind: Kind | None = None,
-    executor: LocalExecutor | None = None,
+    executor: Executor | None = None,
     progress: Progress = silent,
 ) -> Validation:
     """Time ``count`` stored measurements, spread over their latencies, in a campaign of their own.

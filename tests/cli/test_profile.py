@@ -58,6 +58,8 @@ def test_half_of_the_work_is_not_done_twice(
         ("--networks 1 --space digits-mobilnet", "did you mean 'digits-mobilenet'?"),
         ("--networks 1 --device v100", "no v100 here"),
         ("--networks 1 --runtime onnxruntime:fp16", "no precision 'fp16'"),
+        ("--networks 1 --timeout 5", "'5' has no unit; write 5ms"),
+        ("--networks 1 --memory-limit 8", "'8' has no unit; write 8GiB"),
         ("--networks 1 --protocol fast", "'--protocol'"),
         ("--networks 1 --executor slurm", "'--executor'"),
     ],

@@ -40,6 +40,14 @@ ODD_RUNTIME = textwrap.dedent('''
         if what == "hang":
             print("hanging", file=open(os.environ.get("ODD_HANGS", os.devnull), "w"), flush=True)
             ctypes.PyDLL(None).sleep(100_000)  # as an engine hangs: no other thread runs either
+        if what == "leak":
+            hoard = []
+            while True:
+                hoard.append(b"x" * 2**25)
+        if what == "garbage":
+            os.write(int(sys.argv[1]), GARBAGE)
+        if what == "lie":
+            os.write(int(sys.argv[1]), b'{"type": "done", "job": "another"}\\n')
         if what == "hangup":
             os.closerange(3, 100)
             time.sleep(100_000)

@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latbench.profiling.channel import Channel, pack_times, unpack_times
+from latbench.profiling.channel import (
+    Channel,
+    GarbageError,
+    checked,
+    pack_times,
+    unpack_times,
+)
 
 Pair = tuple[socket.socket, Channel]
 
@@ -82,3 +88,64 @@ def test_nobody_to_speak_to_is_an_error(pair: Pair) -> None:
     with pytest.raises(BrokenPipeError):
         channel.send({"type": "round"})
     channel.close()
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        (b"Segmentation fault\n", "Segmentation fault"),
+        (b"\xff\x00\n", "\\x00"),
+        (b"[1, 2]\n", "[1, 2]"),
+        (b"[" * 200_000 + b"\n", "[[["),
+    ],
+)
+def test_what_is_no_message_is_refused(pair: Pair, sent: bytes, shown: str) -> None:
+    """Bytes that are no JSON object raise an error that shows how they begin."""
+    bare, channel = pair
+    thread = threading.Thread(target=bare.sendall, args=(sent,))
+    thread.start()
+    with pytest.raises(GarbageError) as caught:
+        channel.receive(timeout_s=10)
+    thread.join()
+    assert shown in str(caught.value)
+    assert len(str(caught.value)) < 300
+    bare.close()
+    channel.close()
+
+
+def test_a_line_without_end_is_refused(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What never ends is not kept for ever."""
+    monkeypatch.setattr("latbench.profiling.channel._LONGEST_LINE", 1000)
+    bare, channel = pair
+    bare.sendall(b"x" * 2000)
+    with pytest.raises(GarbageError, match="xxx"):
+        channel.receive(timeout_s=10)
+    bare.close()
+    channel.close()
+
+
+def test_nobody_who_takes_a_message_is_a_time_out(pair: Pair) -> None:
+    """Sending to an end that reads nothing does not last for ever."""
+    bare, channel = pair
+    with pytest.raises(TimeoutError):
+        channel.send({"text": "x" * 10_000_000}, timeout_s=0.05)
+    bare.close()
+    channel.close()
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {},
+        {"type": ["done"]},
+        {"type": "finished", "job": "a"},
+        {"type": "done", "job": "a"},
+        {"type": "failed", "job": "b", "reason": ""},
+        {"type": "failed", "job": ["a"], "reason": ""},
+    ],
+)
+def test_only_what_a_worker_says_is_believed(message: dict[str, object]) -> None:
+    """A message of no known type, without a field, or of a job that was not given is garbage."""
+    with pytest.raises(GarbageError):
+        checked(message, {"a"})
+    assert checked({"type": "failed", "job": "a", "reason": ""}, {"a"})["job"] == "a"

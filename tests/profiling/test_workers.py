@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -21,6 +22,7 @@ import numpy as np
 import pytest
 
 import latbench
+from latbench.profiling.child import Limits
 from latbench.profiling.process import LocalExecutor, Task
 from latbench.profiling.subjects import (
     Subject,
@@ -143,10 +145,40 @@ def test_a_worker_that_hangs_is_stopped(
     store: Store, odd: Target, instance: Instance, once: Protocol, named: Named
 ) -> None:
     """A silent worker is stopped after the time that was set, and its subject says so."""
-    executor = LocalExecutor(timeout_s=4.0)
+    executor = LocalExecutor(Limits(timeout_s=4.0))
     sweep = Sweep(store, odd, instance, once, executor=executor)
     result = sweep.run([named("hang at run")])
     assert result.failed == {result.jobs[0]: "it reported nothing for 4 s and was stopped"}
+
+
+def test_a_worker_that_leaks_is_stopped_at_its_limit(
+    store: Store, odd: Target, instance: Instance, once: Protocol, named: Named
+) -> None:
+    """The subject that takes all memory fails alone and names the limit; the other is measured."""
+    executor = LocalExecutor(Limits(memory_bytes=2**30))
+    sweep = Sweep(store, odd, instance, once, executor=executor)
+    result = sweep.run([named("good"), named("leak at run")])
+    assert result.failed == {
+        result.jobs[1]: "it took more than its memory limit of 1 GiB and was stopped"
+    }
+    assert result.measured == [result.jobs[0]]
+
+
+@pytest.mark.parametrize("name", ["garbage at run", "lie at compile"])
+def test_garbage_in_the_channel_is_a_reason(
+    name: str,
+    store: Store,
+    odd: Target,
+    instance: Instance,
+    once: Protocol,
+    named: Named,
+) -> None:
+    """An engine that writes into its worker's channel fails alone; nothing of it is believed."""
+    result = Sweep(store, odd, instance, once).run([named("good"), named(name)])
+    assert result.measured == [result.jobs[0]]
+    (reason,) = result.failed.values()
+    assert "wrote to the channel of its reports" in reason
+    assert store.rounds(result.jobs[1]) == []
 
 
 def test_a_worker_that_hangs_up_without_ending_is_stopped(
@@ -158,7 +190,7 @@ def test_a_worker_that_hangs_up_without_ending_is_stopped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """An engine that hangs while its process ends is not waited for."""
-    monkeypatch.setattr("latbench.profiling.process._TO_END_S", 0.2)
+    monkeypatch.setattr("latbench.profiling.child._TO_END_S", 0.2)
     result = Sweep(store, odd, instance, once).run([named("hangup at compile")])
     (reason,) = result.failed.values()
     assert reason == "its process hung up, did not end within 0.2 s and was stopped"
@@ -196,6 +228,7 @@ def test_a_budget_bounds_the_timing_of_a_group(odd: Target, once: Protocol, name
     ends: list[object] = []
     task = Task(
         target=odd,
+        instance="i1:test",
         protocol=endless,
         workloads={"job": named("slow").workload},
         before={"job": {}},
@@ -210,7 +243,8 @@ def test_a_budget_bounds_the_timing_of_a_group(odd: Target, once: Protocol, name
     assert ends[-1] == "budget"
 
 
-# A sweep of its own process, in groups of one subject, so that it can be stopped between two.
+# A sweep of its own process, in groups of a few subjects, so that it can be stopped between two.
+# It tells each round and each result once the store has taken it.
 SCRIPT = textwrap.dedent("""
     import hashlib, json, signal, sys
     from latbench.profiling import drifting, sweep
@@ -227,11 +261,22 @@ SCRIPT = textwrap.dedent("""
 
     # Who starts the tests in the background has them ignore it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    url, protocol, *names = sys.argv[1:]
-    sweep.GROUP_SIZE = 1
+    url, protocol, size, *names = sys.argv[1:]
+    sweep.GROUP_SIZE = int(size)
     # The true one would cost seconds for torch.
     drifting.sentinel = sweep.sentinel = lambda: named("sentinel").workload
     with Store.open(url) as store:
+        add_round, add_measurement = store.add_round, store.add_measurement
+
+        def told_round(row):
+            add_round(row)
+            print("round", row.job_id, row.process, row.number, flush=True)
+
+        def told_measurement(row):
+            add_measurement(row)
+            print("result", row.job_id, flush=True)
+
+        store.add_round, store.add_measurement = told_round, told_measurement
         sweep.Sweep(
             store,
             Target("cpu", "odd", "1.0"),
@@ -268,11 +313,18 @@ def start(
     """A function that sweeps over odd subjects in another process, marked by its argument."""
     with contextlib.ExitStack() as started:
 
-        def run(mark: str, protocol: Protocol, names: list[str]) -> subprocess.Popen[bytes]:
+        def run(
+            mark: str, protocol: Protocol, names: list[str], size: int = 1
+        ) -> subprocess.Popen[bytes]:
             path = os.pathsep.join([str(ROOT), str(odd_distribution)])
             hangs = str(tmp_path / "hangs")
             main = subprocess.Popen(
-                [sys.executable, "-c", SCRIPT, url, json.dumps(protocol.to_dict()), *names],
+                [
+                    sys.executable,
+                    *("-c", SCRIPT, url, json.dumps(protocol.to_dict()), str(size)),
+                    *names,
+                ],
+                stdout=subprocess.PIPE,
                 env={
                     **os.environ,
                     "PYTHONPATH": path,
@@ -341,3 +393,55 @@ def test_a_worker_that_hangs_ends_with_its_sweep(
     main.kill()
     main.wait(PATIENCE_S)
     wait_until(lambda: not processes_marked(mark), "end of the worker")
+
+
+def test_a_sweep_that_is_killed_again_and_again_loses_nothing(
+    start: Callable[..., subprocess.Popen[bytes]],
+    store: Store,
+    odd: Target,
+    instance: Instance,
+    fast: Protocol,
+    named: Named,
+) -> None:
+    """Whatever was committed stays as it was, and is not measured again, whenever it is killed."""
+    names = [f"job {number}" for number in range(40)]
+    jobs = [JobRow(odd.key, instance.id, named(name).workload.id, fast.name).id for name in names]
+    # A round is committed before it is told, so that what was told must be there.
+    rng = random.Random(0)
+    before: dict[str, dict[tuple[str, int], bytes]] = {job: {} for job in jobs}
+    done: set[str] = set()
+    for _ in range(4):
+        main = start(uuid.uuid4().hex, fast, names, 8)
+        told = [main.stdout.readline().decode().split() for _ in range(rng.randint(1, 150))]  # type: ignore[union-attr]
+        main.kill()
+        told += [line.decode().split() for line in main.stdout.readlines()[:-1]]  # type: ignore[union-attr]
+        main.wait(PATIENCE_S)
+        after = {job: rounds_of(store, job) for job in jobs}
+        for kind, job, *which in filter(None, told):
+            if kind == "round":
+                assert (which[0], int(which[1])) in after[job]
+            else:
+                assert store.measurement(job) is not None
+        for job in jobs:
+            assert before[job].items() <= after[job].items()
+            if job in done:
+                assert before[job] == after[job]
+        before, done = after, store.measured(jobs)
+    assert done < set(jobs)  # or it was killed too late to show anything
+    result = Sweep(store, odd, instance, fast).run([named(name) for name in names])
+    assert result.failed == {}
+    assert set(result.reused) == done
+    assert set(result.measured) == set(jobs) - done
+    for job in jobs:
+        (row,) = store.attempts(job)
+        assert row.latency_ms is not None
+        assert before[job].items() <= rounds_of(store, job).items()
+        assert job not in done or before[job] == rounds_of(store, job)
+
+
+def rounds_of(store: Store, job: str) -> dict[tuple[str, int], bytes]:
+    """Return the samples of each round of ``job``, of which none is there twice."""
+    rows = store.rounds(job)
+    rounds = {(row.process, row.number): row.times_ns.tobytes() for row in rows}
+    assert len(rounds) == len(rows)
+    return rounds
