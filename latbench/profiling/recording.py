@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -43,9 +44,7 @@ class Recorder:
 
         A process that was stopped before it gave its share of rounds is made up for by another.
         """
-        counts: dict[str, int] = {}
-        for row in self.store.rounds(job):
-            counts[row.process] = counts.get(row.process, 0) + 1
+        counts = Counter(row.process for row in self.store.rounds(job))
         whole = sum(count >= self.protocol.rounds_least for count in counts.values())
         return max(1, self.protocol.processes - whole)
 
@@ -63,10 +62,15 @@ class Recorder:
             MeasurementRow(job, "failed", reason=_one_line(reason), provenance=self.provenance)
         )
 
-    def settle(self, job: str) -> None:
-        """Store the estimate of ``job`` from all its rounds, if it has any."""
+    def settle(self, job: str, complete: bool = True) -> None:
+        """Store the estimate of ``job`` from all its rounds, if it has any.
+
+        One that a budget cut off is not complete: a later sweep goes on, and settles it anew.
+        """
         rounds = [_round(row) for row in self.store.rounds(job)]
-        if not rounds:
+        earlier = self.store.measurement(job)
+        known = earlier is not None and earlier.rounds == len(rounds)
+        if not rounds or (known and not complete):
             return
         history = self.store.sentinel_history(self.target.key, self.instance)
         drift = drift_of(history, self.protocol)
@@ -86,6 +90,7 @@ class Recorder:
                 rounds=estimate.rounds,
                 tainted=estimate.tainted,
                 provenance=self.provenance,
+                complete=complete,
             )
         )
 
@@ -95,11 +100,13 @@ class Turn:
 
     Attributes:
         failed: jobs that failed in it; their reasons are in the store.
+        cut: jobs whose timing the budget ended.
     """
 
     def __init__(self, recorder: Recorder, group: Sequence[str]) -> None:
         """Begin a turn of the jobs ``group``."""
         self.failed: set[str] = set()
+        self.cut: set[str] = set()
         self._recorder = recorder
         self._left = dict.fromkeys(group)
         self._compiled: dict[str, Message] = {}
@@ -126,6 +133,8 @@ class Turn:
                 self._sentinel_ms[message["sentinel_ms"]] = None
         elif kind == "done":
             self._left.pop(message["job"])
+            if message["outcome"] == "budget":
+                self.cut.add(message["job"])
         elif kind == "failed":
             self._left.pop(message["job"])
             self.failed.add(message["job"])

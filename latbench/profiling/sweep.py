@@ -124,8 +124,8 @@ class Sweep:
             for group in _groups(list(turns), rng):
                 if time.monotonic() >= deadline:
                     break
-                failed = self._time({job: workloads[job] for job in group}, deadline)
-                for job in group:
+                failed, cut = self._time({job: workloads[job] for job in group}, deadline)
+                for job in set(group) - cut:
                     turns[job] = 0 if job in failed else turns[job] - 1
                     if turns[job] == 0:
                         del turns[job]
@@ -133,10 +133,10 @@ class Sweep:
                             self._recorder.settle(job)
                 self._on_progress(total - sum(turns.values()), total)
         for job in turns:  # the budget is spent: what has rounds has a value
-            self._recorder.settle(job)
+            self._recorder.settle(job, complete=False)
 
-    def _time(self, group: Mapping[str, Workload], deadline: float) -> set[str]:
-        """Time ``group`` in one process and return which jobs failed.
+    def _time(self, group: Mapping[str, Workload], deadline: float) -> tuple[set[str], set[str]]:
+        """Time ``group`` in one process; return which jobs failed, and which the budget cut off.
 
         If the process dies, each subject that it left unfinished gets one of its own, so that the
         guilty one fails alone.
@@ -154,16 +154,19 @@ class Sweep:
         death = self._executor.run(task, turn.report)
         turn.end()
         if death is None:
-            return turn.failed
+            return turn.failed, turn.cut
         if len(turn.unfinished) == 1:
             self._recorder.fail(turn.unfinished[0], death)
-            return {*turn.failed, *turn.unfinished}
-        alone = [
-            self._time({job: group[job]}, deadline)
-            for job in turn.unfinished
-            if time.monotonic() < deadline
-        ]
-        return turn.failed.union(*alone)
+            return {*turn.failed, *turn.unfinished}, turn.cut
+        failed, cut = turn.failed, turn.cut
+        for job in turn.unfinished:
+            if time.monotonic() >= deadline:
+                cut.add(job)
+                continue
+            alone = self._time({job: group[job]}, deadline)
+            failed |= alone[0]
+            cut |= alone[1]
+        return failed, cut
 
     def _failures(self, jobs: Mapping[str, Workload]) -> dict[str, str]:
         failed = {}

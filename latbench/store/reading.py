@@ -86,7 +86,7 @@ class Reader:
         done: set[str] = set()
         for start in range(0, len(wanted), _AT_ONCE):
             some = measurements.c.job_id.in_(wanted[start : start + _AT_ONCE])
-            statement = select(measurements.c.job_id).where(some)
+            statement = select(measurements.c.job_id).where(some, measurements.c.complete)
             if retry_failed:
                 statement = statement.where(measurements.c.status != "failed")
             done.update(row["job_id"] for row in self._rows(statement))

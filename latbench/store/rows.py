@@ -172,6 +172,7 @@ class MeasurementRow:
         tainted: rounds left out.
         provenance: JSON: where and how it was measured.
         created: Unix time in seconds.
+        complete: False if a budget cut it off: another attempt may then follow.
         attempt: 1 for the first; the store counts, what is given here is not used.
 
     Raises:
@@ -192,6 +193,7 @@ class MeasurementRow:
     tainted: int = 0
     provenance: Mapping[str, Any] = field(default_factory=lambda: _NO_JSON)
     created: float = field(default_factory=time.time)
+    complete: bool = True
     attempt: int = field(default=0, compare=False)
 
     def __post_init__(self) -> None:

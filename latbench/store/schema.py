@@ -151,4 +151,5 @@ measurements = Table(
     Column("tainted", Integer, nullable=False),
     Column("provenance", Json, nullable=False),
     Column("created", Double, nullable=False),
+    Column("complete", Boolean, nullable=False),
 )

@@ -140,8 +140,9 @@ class Writer:
     def add_measurement(self, row: MeasurementRow) -> bool:
         """Append the result of a job; return whether it was taken.
 
-        A job has one result. Only after failures another attempt is appended; once there is a
-        result that is not a failure, a second one, such as another process's, is left out.
+        A job has one result. Only after failures and results that a budget cut off another
+        attempt is appended; once there is a complete result that is not a failure, a second one,
+        such as another process's, is left out.
         """
         measurements = schema.measurements
         with self._connections.write() as connection:
@@ -157,7 +158,9 @@ class Writer:
                 )
             mine = measurements.c.job_id == row.job_id
             succeeded = connection.scalar(
-                select(func.count()).where(mine, measurements.c.status != "failed")
+                select(func.count()).where(
+                    mine, measurements.c.status != "failed", measurements.c.complete
+                )
             )
             if succeeded:
                 return False

@@ -329,7 +329,7 @@ def test_a_budget_ends_the_sweep_between_groups(
             return super().run(task, report)
 
     subjects = [named(f"{number}") for number in range(20)]
-    result = measure(subjects, executor=Slow(), budget_s=5.0)
+    result = measure(subjects, executor=Slow("slow"), budget_s=5.0)
     assert len(result.measured) == 10
     for job in result.measured:
         row = stored(store, job)
@@ -338,9 +338,14 @@ def test_a_budget_ends_the_sweep_between_groups(
         assert "only 1 of 2 processes" in (row.reason or "")
     assert len(result.failed) == 10
     again = measure(subjects)
-    assert set(again.measured) == set(result.failed)
+    assert set(again.measured) == set(result.jobs)
     assert again.failed == {}
-    assert [len(group) for group in stage.groups] == [10, 10]
+    for job in again.measured:
+        row = stored(store, job)
+        assert row.complete
+        assert row.rounds == 6
+        assert "processes" not in (row.reason or "")
+    assert measure(subjects).measured == []
 
 
 def test_a_budget_is_not_spent_on_looking_for_the_guilty(

@@ -99,4 +99,5 @@ def upgrade() -> None:
         sa.Column("tainted", sa.Integer, nullable=False),
         sa.Column("provenance", sa.Text, nullable=False),
         sa.Column("created", sa.Double, nullable=False),
+        sa.Column("complete", sa.Boolean, nullable=False),
     )
