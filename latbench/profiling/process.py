@@ -15,7 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
+from latbench.errors import MeasurementError
 from latbench.profiling.channel import Channel, Message
+from latbench.runtimes import CompiledGraph
+from latbench.runtimes.runtime import PROFILED_RUNS
 from latbench.spaces.workload import Workload
 from latbench.target import Target
 from latbench.timing import Protocol as TimingProtocol
@@ -81,17 +84,54 @@ class LocalExecutor:
     def run(self, task: Task, report: Report) -> str | None:
         """See :class:`Executor`."""
         process = uuid.uuid4().hex[:12]
+        return self._converse(
+            task.target,
+            lambda folder: _request(task, process, folder),
+            lambda message: report(process, message),
+        )
+
+    def describe(
+        self, workload: Workload, target: Target, runs: int = PROFILED_RUNS
+    ) -> CompiledGraph:
+        """Return the compiled graph of ``workload``, from ``runs`` profiled runs in a new process.
+
+        Raises:
+            MeasurementError: the runtime does not tell its kernels, or failed; the text is why.
+        """
+        told: list[Message] = []
+        end = self._converse(
+            target,
+            lambda folder: {
+                "describe": _described(workload, folder),
+                "target": target.to_dict(),
+                "runs": runs,
+            },
+            told.append,
+        )
+        for message in told:
+            if message["type"] == "kernels":
+                return CompiledGraph.from_dict(message["graph"])
+            end = message["reason"]
+        raise MeasurementError(f"{workload.name}: its kernels are not known: {end}")
+
+    def _converse(
+        self,
+        target: Target,
+        request: Callable[[Path], Message],
+        report: Callable[[Message], None],
+    ) -> str | None:
+        """Send ``request(folder)`` to a new worker and report what it says until its end."""
         with (
             tempfile.TemporaryDirectory(prefix="latbench-") as folder,
             tempfile.TemporaryFile() as errors,
-            _worker(task.target, errors) as (child, channel),
+            _worker(target, errors) as (child, channel),
         ):
             try:
-                channel.send(_request(task, process, Path(folder)))
+                channel.send(request(Path(folder)))
                 while (message := channel.receive(self._timeout_s)) is not None:
                     if message["type"] == "end":
                         return None
-                    report(process, message)
+                    report(message)
             except TimeoutError:
                 return f"it reported nothing for {self._timeout_s:g} s and was stopped"
             except BrokenPipeError:

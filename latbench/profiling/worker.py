@@ -77,6 +77,9 @@ def serve(channel: Channel) -> None:
     task = channel.receive()
     if task is None:
         return
+    if "describe" in task:
+        _describe(channel, task)
+        return
     target = Target.from_dict(task["target"])
     protocol = Protocol.from_dict(task["protocol"])
     runtime = load(RUNTIMES, target.runtime)()
@@ -123,6 +126,20 @@ def serve(channel: Channel) -> None:
         clock=_Clock(channel),
         probe=CoreProbe(protocol.probe_tolerance),
     )
+    channel.send({"type": "end"})
+
+
+def _describe(channel: Channel, task: Message) -> None:
+    """Tell the compiled graph of one workload."""
+    target = Target.from_dict(task["target"])
+    try:
+        session: Session = load(RUNTIMES, target.runtime)().compile(
+            _workload(task["describe"]), target
+        )
+        channel.send({"type": "kernels", "graph": session.kernels(task["runs"]).to_dict()})
+    # As for a subject that is timed: whatever the engine raises is the result.
+    except Exception as failure:  # noqa: BLE001
+        channel.send({"type": "failed", "reason": _reason(failure)})
     channel.send({"type": "end"})
 
 

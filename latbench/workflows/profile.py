@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ class Profiled:
         reused: subjects that the store held already.
         failed: ``{"workload", "reason"}`` of each subject without a latency.
         rows: one row a subject and target, for people and for JSON.
+        compiled: the compiled graph of each model and target, where they were asked for.
     """
 
     targets: list[Target]
@@ -44,6 +45,38 @@ class Profiled:
     reused: int
     failed: list[dict[str, str]]
     rows: list[dict[str, Any]]
+    compiled: list[Compiled] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What a runtime made of a model.
+
+    Attributes:
+        workload: the workload's id.
+        name: of the file.
+        target: what it was compiled for.
+        graph: its kernels, from runs in a session of their own.
+        latency_ms: the timed latency beside which the kernels stand; None if that failed.
+    """
+
+    workload: str
+    name: str
+    target: Target
+    graph: CompiledGraph
+    latency_ms: float | None
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row a kernel for JSON."""
+        return [
+            {
+                "workload": self.workload,
+                "runtime": self.target.runtime,
+                **kernel,
+                "inserted": not kernel["nodes"],
+            }
+            for kernel in self.graph.to_dict()["kernels"]
+        ]
 
 
 @dataclass(frozen=True)
@@ -57,6 +90,7 @@ class Wanted:
         repeats: how many of them to measure a second time, to tell the noise.
         models: ONNX files.
         seed: of the draw.
+        kernels: whether to ask for the compiled graph of each model.
     """
 
     space: SearchSpace | None = None
@@ -65,6 +99,7 @@ class Wanted:
     repeats: int = 0
     models: Sequence[Path] = ()
     seed: int = 0
+    kernels: bool = False
 
 
 def profile(
@@ -102,6 +137,7 @@ def profile(
     measured, reused = 0, 0
     failed: list[dict[str, str]] = []
     rows: list[dict[str, Any]] = []
+    compiled: list[Compiled] = []
     for target, instance in targets:
         with progress("preparing the workloads") as tick:
             subjects = _subjects(wanted, target.batch, tick)
@@ -130,7 +166,12 @@ def profile(
             reused += len(result.reused)
             if campaign == "main":
                 rows += _rows(store, target, chosen, result.jobs)
-    return Profiled([target for target, _ in targets], measured, reused, failed, rows)
+        if wanted.kernels:
+            models = [one for one in subjects if one.kind == "model"]
+            described, refused = _describe(store, target, models, executor, progress)
+            compiled += described
+            failed += refused
+    return Profiled([target for target, _ in targets], measured, reused, failed, rows, compiled)
 
 
 def _subjects(wanted: Wanted, batch: int, tick: Tick) -> list[Subject]:
