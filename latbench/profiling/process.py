@@ -112,7 +112,8 @@ class LocalExecutor:
             if message["type"] == "kernels":
                 return CompiledGraph.from_dict(message["graph"])
             end = message["reason"]
-        raise MeasurementError(f"{workload.name}: its kernels are not known: {end}")
+        reason = " ".join((end or "the worker said nothing").split())
+        raise MeasurementError(f"its kernels are not known: {reason}")
 
     def _converse(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from latbench.errors import MeasurementError
 from latbench.profiling.process import LocalExecutor
 from latbench.profiling.subjects import Subject, block_subjects, model_subject, network_subjects
 from latbench.profiling.sweep import Instance, Sweep
+from latbench.runtimes import CompiledGraph
 from latbench.spaces import SearchSpace
 from latbench.store import Store
 from latbench.target import Target
@@ -167,10 +169,15 @@ def profile(
             if campaign == "main":
                 rows += _rows(store, target, chosen, result.jobs)
         if wanted.kernels:
-            models = [one for one in subjects if one.kind == "model"]
-            described, refused = _describe(store, target, models, executor, progress)
-            compiled += described
-            failed += refused
+            with progress(f"asking {target.runtime} for its kernels") as tick:
+                here = rows[-len(subjects) :]
+                latency_ms = {row["workload"]: row["latency_ms"] for row in here}
+                told = _compiled(subjects, target, latency_ms, executor or LocalExecutor(), tick)
+            for subject, found in told:
+                if isinstance(found, str):
+                    failed.append({"workload": subject.workload.name, "reason": found})
+                else:
+                    compiled.append(found)
     return Profiled([target for target, _ in targets], measured, reused, failed, rows, compiled)
 
 
@@ -189,6 +196,31 @@ def _subjects(wanted: Wanted, batch: int, tick: Tick) -> list[Subject]:
         subjects += make()
         tick(done, len(makers))
     return subjects
+
+
+def _compiled(
+    subjects: Sequence[Subject],
+    target: Target,
+    latency_ms: Mapping[str, float | None],
+    executor: LocalExecutor,
+    tick: Tick,
+) -> list[tuple[Subject, Compiled | str]]:
+    """Return the compiled graph of each model that could be timed, or why there is none."""
+    models = [one for one in subjects if one.kind == "model"]
+    # Why the others fail has been told once.
+    models = [one for one in models if latency_ms.get(one.workload.id) is not None]
+    told: list[tuple[Subject, Compiled | str]] = []
+    for done, one in enumerate(models, start=1):
+        workload = one.workload
+        try:
+            graph = executor.describe(workload, target)
+        except MeasurementError as failure:
+            told.append((one, str(failure)))
+        else:
+            known_ms = latency_ms[workload.id]
+            told.append((one, Compiled(workload.id, workload.name, target, graph, known_ms)))
+        tick(done, len(models))
+    return told
 
 
 def _rows(
