@@ -1,5 +1,7 @@
 """A worker process: compiles a group of subjects, times them in turns, reports as it goes.
 
+Or it compiles one workload and tells the kernels that it became.
+
 Started by :mod:`latbench.profiling.process`; whatever happens here, the sweep survives it.
 """
 
@@ -132,6 +134,8 @@ def serve(channel: Channel) -> None:
 def _describe(channel: Channel, task: Message) -> None:
     """Tell the compiled graph of one workload."""
     target = Target.from_dict(task["target"])
+    if target.threads == 1:
+        _stay_on_one_cpu()
     try:
         session: Session = load(RUNTIMES, target.runtime)().compile(
             _workload(task["describe"]), target

@@ -126,7 +126,7 @@ def _balance(inside: Inside) -> Markup:
         ("kernels of one block", inside.inside_ms),
         (f"kernels fused across blocks ({inside.across})", inside.across_ms),
         (f"inserted kernels, such as reorders ({inside.inserted})", inside.inserted_ms),
-        ("between kernels", inside.between_ms),
+        ("between kernels, the profiler's own cost included", inside.between_ms),
         ("whole profiled run", inside.whole_ms),
         ("true latency, without profiler", inside.true_ms),
     ]
