@@ -39,6 +39,7 @@ def compare(
     """Compare true latencies with sums of block latencies."""
     from latbench.reports import write_comparison
     from latbench.workflows import compare as workflow
+    from latbench.workflows.inside import inside
     from latbench.workflows.measured import measured
     from latbench.workflows.reporting import comparison
 
@@ -50,7 +51,7 @@ def compare(
     for sentence in found.measured.notes():
         note(sentence)
     if out is not None:
-        write_comparison(out, comparison(found, facts))
+        write_comparison(out, comparison(found, facts, inside(found, setting)))
     document = {
         "rows": found.rows(),
         **found.scores,

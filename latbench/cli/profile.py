@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
+from latbench.cli.kernels import kernels_document, render_kernels
 from latbench.cli.options import (
     Budget,
     Memory,
@@ -53,6 +55,11 @@ _SHOWN = 40
     metavar="F.onnx",
     help="Measure an ONNX file; may be repeated.",
 )
+@click.option(
+    "--kernels",
+    is_flag=True,
+    help="Tell which kernels the runtime made of each --model, and their times.",
+)
 @target_options
 @click.option("--budget", type=Budget(), metavar="TIME", help="Begin nothing after TIME, as 10min.")
 @click.option(
@@ -92,6 +99,7 @@ def profile(
     networks: int | None,
     repeats: int | None,
     models: tuple[Path, ...],
+    kernels: bool,
     settings: tuple[Setting, ...],
     budget: float | None,
     protocol: str,
@@ -105,16 +113,22 @@ def profile(
 
     What the store holds already is not measured again, so an interrupted command goes on where it
     was. With neither --blocks, --networks nor --model it measures the blocks and 50 networks.
+    With --kernels, each --model is compiled once more and run under the runtime's profiler, which
+    is slower than what is timed.
     """
     from latbench.profiling.child import Limits
     from latbench.profiling.process import LocalExecutor
     from latbench.timing import Protocol
     from latbench.workflows import profile as workflow
 
+    if kernels and not models:
+        raise UsageError("--kernels is for ONNX files; add --model F.onnx")
     wanted = _wanted(space, blocks, networks, repeats, models, seed)
+    wanted = dataclasses.replace(wanted, kernels=kernels)
     targets = [setting.here() for setting in settings]
     for target, _ in targets:
         note(f"measuring on {target.label}")
+    local = LocalExecutor(Limits(timeout, memory_limit), note)
     with current().open_store() as store:
         result = workflow.profile(
             store,
@@ -123,7 +137,8 @@ def profile(
             protocol=Protocol.standard() if protocol == "standard" else Protocol.quick(),
             budget_s=budget,
             retry_failed=retry_failed,
-            executor=LocalExecutor(Limits(timeout, memory_limit), note),
+            executor=local,
+            describer=local,
             progress=progress,
         )
     document = {
@@ -133,7 +148,15 @@ def profile(
         "failed": result.failed,
         "rows": result.rows,
     }
-    emit(document, lambda console: _render(console, result))
+    if kernels:
+        document |= kernels_document(result.compiled)
+
+    def render(console: Console) -> None:
+        _render(console, result)
+        for compiled in result.compiled:
+            render_kernels(console, compiled)
+
+    emit(document, render)
     doubtful = [row for row in result.rows if row["status"] in ("unconverged", "unstable")]
     if doubtful:
         note(
@@ -143,6 +166,9 @@ def profile(
     if result.failed and not (result.measured or result.reused):
         first = result.failed[0]
         raise LatbenchError(f"nothing could be measured; {first['workload']}: {first['reason']}")
+    if kernels and not result.compiled:
+        first = result.failed[-1]
+        raise LatbenchError(f"no kernels to show; {first['workload']}: {first['reason']}")
 
 
 def _wanted(

@@ -25,6 +25,8 @@ _FIELDS = {
     "round": ("job", "number", "started", "inner", "times", "quiet", "taints", "sentinel_ms"),
     "done": ("job", "outcome"),
     "failed": ("job", "reason"),
+    "kernels": ("graph",),
+    "untold": ("reason",),
     "end": (),
 }
 _LONGEST_LINE = 1 << 26

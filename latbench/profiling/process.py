@@ -15,9 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from latbench.errors import MeasurementError
 from latbench.profiling.channel import Message
 from latbench.profiling.child import Limits, run_child
 from latbench.profiling.device_lock import device_lock
+from latbench.runtimes import CompiledGraph
+from latbench.runtimes.runtime import PROFILED_RUNS
 from latbench.spaces.workload import Workload
 from latbench.target import Target
 from latbench.timing import Protocol as TimingProtocol
@@ -78,6 +81,20 @@ class Executor(Protocol):
         ...
 
 
+class Describer(Protocol):
+    """What tells how a workload was compiled."""
+
+    def describe(
+        self, workload: Workload, target: Target, runs: int = PROFILED_RUNS
+    ) -> CompiledGraph:
+        """Return the compiled graph of ``workload``, from ``runs`` profiled runs in a new process.
+
+        Raises:
+            MeasurementError: the runtime does not tell its kernels, or failed; the text is why.
+        """
+        ...
+
+
 class LocalExecutor:
     """Runs tasks on this machine, one at a time: subjects must not disturb each other.
 
@@ -103,6 +120,29 @@ class LocalExecutor:
                 self._limits,
                 lambda message: report(process, message),
             )
+
+    def describe(
+        self, workload: Workload, target: Target, runs: int = PROFILED_RUNS
+    ) -> CompiledGraph:
+        """See :class:`Describer`."""
+        told: list[Message] = []
+        with tempfile.TemporaryDirectory(prefix="latbench-") as folder:
+            (Path(folder) / _file_name(workload)).write_bytes(workload.model)
+            task: Message = {
+                "folder": folder,
+                "target": target.to_dict(),
+                "subjects": [],
+                "describe": _described(workload),
+                "runs": runs,
+            }
+            end = run_child(task, self._limits, told.append)
+        for message in told:
+            if message["type"] == "kernels":
+                return CompiledGraph.from_dict(message["graph"])
+            if message["type"] == "untold":
+                end = message["reason"]
+        reason = " ".join((end or "the worker said nothing").split())
+        raise MeasurementError(f"its kernels are not known: {reason}")
 
 
 def new_process() -> str:

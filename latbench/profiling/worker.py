@@ -1,5 +1,7 @@
 """A worker process: compiles a group of subjects, times them in turns, reports as it goes.
 
+Or it compiles one workload and tells the kernels that it became.
+
 Started by :mod:`latbench.profiling.child`; whatever happens here, the sweep survives it.
 """
 
@@ -78,6 +80,9 @@ def serve(channel: Channel) -> None:
     if task is None:
         return
     folder = Path(task["folder"])
+    if "describe" in task:
+        _describe(channel, task, folder)
+        return
     target = Target.from_dict(task["target"])
     protocol = Protocol.from_dict(task["protocol"])
     runtime = load(RUNTIMES, target.runtime)()
@@ -124,6 +129,22 @@ def serve(channel: Channel) -> None:
         clock=_Clock(channel),
         probe=CoreProbe(protocol.probe_tolerance),
     )
+    channel.send({"type": "end"})
+
+
+def _describe(channel: Channel, task: Message, folder: Path) -> None:
+    """Tell the compiled graph of one workload."""
+    target = Target.from_dict(task["target"])
+    if target.threads == 1:
+        _stay_on_one_cpu()
+    try:
+        session: Session = load(RUNTIMES, target.runtime)().compile(
+            _workload(task["describe"], folder), target
+        )
+        channel.send({"type": "kernels", "graph": session.kernels(task["runs"]).to_dict()})
+    # As for a subject that is timed: whatever the engine raises is the result.
+    except Exception as failure:  # noqa: BLE001
+        channel.send({"type": "untold", "reason": _reason(failure)})
     channel.send({"type": "end"})
 
 

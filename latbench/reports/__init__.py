@@ -6,6 +6,7 @@ from latbench.reports.comparison import (
     comparison_section,
     write_comparison,
 )
+from latbench.reports.inside import BlockInside, Inside
 from latbench.reports.measurements import (
     MeasurementOverview,
     MeasurementRow,
@@ -28,9 +29,11 @@ from latbench.reports.search_summary import (
 
 __all__ = [
     "BaselineRow",
+    "BlockInside",
     "Comparison",
     "ComparisonRow",
     "HistoryRow",
+    "Inside",
     "MeasurementOverview",
     "MeasurementRow",
     "Part",

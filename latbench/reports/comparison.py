@@ -10,6 +10,7 @@ from latbench.errors import UsageError
 from latbench.reports.attribution import attribute
 from latbench.reports.attribution_chart import attribution_body
 from latbench.reports.comparison_charts import residual_figure, scatter_figure
+from latbench.reports.inside import Inside, inside_body
 from latbench.reports.markup import Markup, definitions, joined, tag
 from latbench.reports.origin import Origin
 from latbench.reports.page import Part, Section, write_page
@@ -70,6 +71,7 @@ class Comparison:
         noise_mape: what a perfect predictor would score, percent; None if too few were repeated.
         calibrated_mape: of the calibrated latencies, percent.
         notes: what a reader must know, in sentences.
+        inside: one of the networks by its kernels, or why there are none; None if nobody asked.
     """
 
     target: Target
@@ -86,6 +88,7 @@ class Comparison:
     stages: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
     calibrated_mape: float | None = None
     notes: Sequence[str] = ()
+    inside: Inside | str | None = None
 
     def __post_init__(self) -> None:
         """Refuse sums that cannot be told to belong to a row.
@@ -117,6 +120,7 @@ def comparison_section(comparison: Comparison) -> Section:
             Part("True against accumulated latency", scatter_figure(rows, unit)),
             Part("What is left after the sum", residual_figure(rows)),
             Part("Where the gap comes from", _attribution(comparison)),
+            *_inside(comparison),
             *parts,
         ]
     return Section(
@@ -190,6 +194,12 @@ def _left_out(comparison: Comparison) -> list[str]:
         f"{untimed} without a true latency, {len(missing) - untimed} with one but without an "
         "accumulated latency. No score counts them; the table has the status."
     ]
+
+
+def _inside(comparison: Comparison) -> list[Part]:
+    if comparison.inside is None:
+        return []
+    return [Part("One network from inside", inside_body(comparison.inside))]
 
 
 def _attribution(comparison: Comparison) -> Markup:

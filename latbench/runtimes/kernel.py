@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from latbench.errors import MeasurementError
 
@@ -47,6 +48,25 @@ class CompiledGraph:
     kernels: tuple[Kernel, ...]
     folded: tuple[str, ...] = ()
     whole_ms: float | None = None
+
+    @property
+    def sum_ms(self) -> float | None:
+        """Sum of the kernels' times, None unless each of them is known."""
+        times_ms = [kernel.time_ms for kernel in self.kernels]
+        known = [time_ms for time_ms in times_ms if time_ms is not None]
+        return sum(known) if known and len(known) == len(times_ms) else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the graph as what JSON can hold."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> CompiledGraph:
+        """Return the graph that :meth:`to_dict` wrote."""
+        kernels = (
+            Kernel(**{**kernel, "nodes": tuple(kernel["nodes"])}) for kernel in document["kernels"]
+        )
+        return cls(tuple(kernels), tuple(document["folded"]), document["whole_ms"])
 
     def check(self, nodes: Iterable[str], exactly_once: bool = False) -> CompiledGraph:
         """Return self if it accounts for every source node.

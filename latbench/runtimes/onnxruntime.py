@@ -27,6 +27,7 @@ class OnnxRuntime(Runtime):
     """ONNX Runtime's CPU execution provider."""
 
     name: ClassVar[str] = "onnxruntime"
+    one_kernel_a_node: ClassVar[bool] = True
     options: ClassVar[Mapping[str, str]] = {
         "optimisation": "graph optimisation level: disabled, basic, extended or all (default)"
     }

@@ -67,12 +67,14 @@ class Runtime(ABC):
         precisions: those it takes.
         device_kinds: kinds of device profile it runs on: ``cpu``, ``gpu`` or ``soc``.
         options: names of the runtime options it takes, with what each does.
+        one_kernel_a_node: whether :meth:`Session.kernels` puts no source node into two kernels.
     """
 
     name: ClassVar[str]
     precisions: ClassVar[tuple[str, ...]] = ("fp32",)
     device_kinds: ClassVar[tuple[str, ...]] = ("cpu",)
     options: ClassVar[Mapping[str, str]] = {}
+    one_kernel_a_node: ClassVar[bool] = False
 
     @abstractmethod
     def available(self) -> str | None:

@@ -11,7 +11,8 @@ import numpy as np
 
 from latbench.errors import MeasurementError
 from latbench.registry import SPACES, load
-from latbench.runtimes.runtime import Array, Runtime, Session, random_inputs
+from latbench.runtimes.kernel import CompiledGraph
+from latbench.runtimes.runtime import PROFILED_RUNS, Array, Runtime, Session, random_inputs
 from latbench.spaces.workload import Workload
 from latbench.target import Target
 
@@ -23,6 +24,7 @@ class TorchRuntime(Runtime):
     """Eager PyTorch in inference mode."""
 
     name: ClassVar[str] = "torch"
+    one_kernel_a_node: ClassVar[bool] = True
 
     def available(self) -> str | None:
         """See :class:`Runtime`."""
@@ -64,6 +66,12 @@ class TorchSession(Session):
         with self._inference():
             tensors = [torch.from_numpy(np.asarray(inputs[name])) for name in self._names]
             return [self._module(*tensors).numpy()]
+
+    def kernels(self, runs: int = PROFILED_RUNS) -> CompiledGraph:
+        """See :class:`Session`; its source nodes are layers."""
+        from latbench.runtimes.torch_profile import profiled
+
+        return profiled(self._module, self._inputs, runs)
 
 
 def module_of(workload: Workload) -> nn.Module:

@@ -19,11 +19,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from onnx import ModelProto
+from onnx import ModelProto, load_model_from_string
 
 from latbench import registry
 from latbench.errors import MeasurementError, UnavailableError, UsageError
-from latbench.runtimes import Runtime, random_inputs
+from latbench.runtimes import CompiledGraph, Runtime, Session, random_inputs
+from latbench.runtimes.naming import named
 from latbench.runtimes.runtime import Array
 from latbench.spaces import Block, SearchSpace, Sum, Workload
 from latbench.spaces.weights import with_weights
@@ -60,6 +61,13 @@ class RuntimeSuite(ABC):
         None where they cannot be known: then outputs are checked for shape and order alone.
         """
         return with_weights(workload.model)
+
+    def nodes(self, workload: Workload, told: CompiledGraph) -> list[str]:
+        """Return the source nodes of ``workload``, as the compiled graph ``told`` should call them.
+
+        The nodes of the ONNX model by default.
+        """
+        return list(named(load_model_from_string(workload.model))[1].values())
 
     @pytest.fixture
     def runtime(self) -> Runtime:
@@ -231,6 +239,46 @@ class RuntimeSuite(ABC):
     def _assert_close(self, got: Array, want: Array) -> None:
         a, b = got.astype(np.float64), want.astype(np.float64)
         np.testing.assert_allclose(a, b, rtol=0, atol=self.tolerance * float(np.abs(b).max()))
+
+    # Kernels
+
+    @pytest.mark.parametrize("name", WORKLOADS)
+    def test_kernels_account_for_every_node(self, runtime: Runtime, name: str) -> None:
+        """Each node is in a kernel or folded, in one only where the runtime says so."""
+        workload = _workload(name)
+        session = runtime.compile(workload, self.make_target(runtime, workload.recipe["batch"]))
+        told = self._kernels(session)
+        told.check(self.nodes(workload, told), runtime.one_kernel_a_node)
+        assert all(kernel.name and kernel.kind for kernel in told.kernels)
+
+    def test_times_of_kernels_are_times(self, runtime: Runtime, target: Target) -> None:
+        """Times are not negative, nor all nothing; precisions are those of latbench."""
+        told = self._kernels(runtime.compile(_workload("network"), target))
+        times_ms = [kernel.time_ms for kernel in told.kernels if kernel.time_ms is not None]
+        assert all(time_ms >= 0 for time_ms in times_ms)
+        if told.whole_ms is not None:
+            assert 0 < sum(times_ms) < 2 * told.whole_ms
+        assert {kernel.precision for kernel in told.kernels} <= {None, *PRECISIONS}
+
+    def test_kernels_leave_the_timed_session_unchanged(
+        self, runtime: Runtime, target: Target
+    ) -> None:
+        """What is profiled is another session: the timed one runs on, and computes the same."""
+        workload = _workload("network")
+        session = runtime.compile(workload, target)
+        inputs = random_inputs(workload.inputs)
+        before = session.outputs(inputs)[0].copy()
+        first, second = self._kernels(session), self._kernels(session)
+        session.run_once()
+        np.testing.assert_array_equal(session.outputs(inputs)[0], before)
+        assert [kernel.nodes for kernel in first.kernels] == [k.nodes for k in second.kernels]
+
+    @staticmethod
+    def _kernels(session: Session) -> CompiledGraph:
+        try:
+            return session.kernels(runs=2)
+        except UnavailableError as refused:
+            pytest.skip(str(refused))
 
     # Models
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from latbench.profiling.process import Executor
+from latbench.errors import MeasurementError
+from latbench.profiling.process import Describer, Executor, LocalExecutor
 from latbench.profiling.subjects import Subject, block_subjects, model_subject, network_subjects
 from latbench.profiling.sweep import Instance, Sweep
+from latbench.runtimes import CompiledGraph
 from latbench.spaces import SearchSpace
 from latbench.store import Store
 from latbench.target import Target
@@ -37,6 +39,7 @@ class Profiled:
         reused: subjects that the store held already.
         failed: ``{"workload", "reason"}`` of each subject without a latency.
         rows: one row a subject and target, for people and for JSON.
+        compiled: the compiled graph of each model and target, where they were asked for.
     """
 
     targets: list[Target]
@@ -44,6 +47,38 @@ class Profiled:
     reused: int
     failed: list[dict[str, str]]
     rows: list[dict[str, Any]]
+    compiled: list[Compiled] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What a runtime made of a model.
+
+    Attributes:
+        workload: the workload's id.
+        name: of the file.
+        target: what it was compiled for.
+        graph: its kernels, from runs in a session of their own.
+        latency_ms: the timed latency beside which the kernels stand; None if that failed.
+    """
+
+    workload: str
+    name: str
+    target: Target
+    graph: CompiledGraph
+    latency_ms: float | None
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row a kernel for JSON."""
+        return [
+            {
+                "workload": self.workload,
+                "runtime": self.target.runtime,
+                **kernel,
+                "inserted": not kernel["nodes"],
+            }
+            for kernel in self.graph.to_dict()["kernels"]
+        ]
 
 
 @dataclass(frozen=True)
@@ -57,6 +92,7 @@ class Wanted:
         repeats: how many of them to measure a second time, to tell the noise.
         models: ONNX files.
         seed: of the draw.
+        kernels: whether to ask for the compiled graph of each model.
     """
 
     space: SearchSpace | None = None
@@ -65,6 +101,7 @@ class Wanted:
     repeats: int = 0
     models: Sequence[Path] = ()
     seed: int = 0
+    kernels: bool = False
 
 
 def profile(
@@ -76,6 +113,7 @@ def profile(
     budget_s: float | None = None,
     retry_failed: bool = False,
     executor: Executor | None = None,
+    describer: Describer | None = None,
     progress: Progress = silent,
 ) -> Profiled:
     """Measure what ``wanted`` names on every target, as far as the store lacks it.
@@ -88,6 +126,7 @@ def profile(
         budget_s: no group of subjects begins after this many seconds.
         retry_failed: measure those again that failed before.
         executor: runs the worker processes.
+        describer: tells the compiled graphs; a worker process on this machine by default.
         progress: shows how far it is.
 
     Raises:
@@ -102,6 +141,7 @@ def profile(
     measured, reused = 0, 0
     failed: list[dict[str, str]] = []
     rows: list[dict[str, Any]] = []
+    compiled: list[Compiled] = []
     for target, instance in targets:
         with progress("preparing the workloads") as tick:
             subjects = _subjects(wanted, target.batch, tick)
@@ -130,7 +170,17 @@ def profile(
             reused += len(result.reused)
             if campaign == "main":
                 rows += _rows(store, target, chosen, result.jobs)
-    return Profiled([target for target, _ in targets], measured, reused, failed, rows)
+        if wanted.kernels:
+            with progress(f"asking {target.runtime} for its kernels") as tick:
+                here = rows[-len(subjects) :]
+                latency_ms = {row["workload"]: row["latency_ms"] for row in here}
+                told = _compiled(subjects, target, latency_ms, describer or LocalExecutor(), tick)
+            for subject, found in told:
+                if isinstance(found, str):
+                    failed.append({"workload": subject.workload.name, "reason": found})
+                else:
+                    compiled.append(found)
+    return Profiled([target for target, _ in targets], measured, reused, failed, rows, compiled)
 
 
 def _subjects(wanted: Wanted, batch: int, tick: Tick) -> list[Subject]:
@@ -148,6 +198,31 @@ def _subjects(wanted: Wanted, batch: int, tick: Tick) -> list[Subject]:
         subjects += make()
         tick(done, len(makers))
     return subjects
+
+
+def _compiled(
+    subjects: Sequence[Subject],
+    target: Target,
+    latency_ms: Mapping[str, float | None],
+    describer: Describer,
+    tick: Tick,
+) -> list[tuple[Subject, Compiled | str]]:
+    """Return the compiled graph of each model that could be timed, or why there is none."""
+    models = [one for one in subjects if one.kind == "model"]
+    # Why the others fail has been told once.
+    models = [one for one in models if latency_ms.get(one.workload.id) is not None]
+    told: list[tuple[Subject, Compiled | str]] = []
+    for done, one in enumerate(models, start=1):
+        workload = one.workload
+        try:
+            graph = describer.describe(workload, target)
+        except MeasurementError as failure:
+            told.append((one, str(failure)))
+        else:
+            known_ms = latency_ms[workload.id]
+            told.append((one, Compiled(workload.id, workload.name, target, graph, known_ms)))
+        tick(done, len(models))
+    return told
 
 
 def _rows(

@@ -11,6 +11,7 @@ from latbench.reports import (
     Comparison,
     ComparisonRow,
     HistoryRow,
+    Inside,
     MeasurementOverview,
     MeasurementRow,
     PredictorScores,
@@ -38,8 +39,8 @@ _HOST_FACTS = {
 }
 
 
-def comparison(found: Compared, facts: Facts) -> Comparison:
-    """Return what the report of a comparison shows."""
+def comparison(found: Compared, facts: Facts, inside: Inside | str | None = None) -> Comparison:
+    """Return what the report of a comparison shows, with one network from ``inside``."""
     measured, scores = found.measured, found.scores
     calibrated = None if found.calibrated_ms is None else found.calibrated_ms.tolist()
     frame = measured.networks
@@ -72,6 +73,7 @@ def comparison(found: Compared, facts: Facts) -> Comparison:
         noise_mape=measured.noise_mape,
         calibrated_mape=None if calibrated is None else metrics.mape(measured.y, calibrated),
         notes=measured.notes(),
+        inside=inside,
     )
 
 

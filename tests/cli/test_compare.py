@@ -37,6 +37,7 @@ def test_report(done: Any) -> None:
     page = Path("report.html").read_text(encoding="utf-8")
     assert 'src="http' not in page
     assert "digits-mobilenet" in page
+    assert "its kernels in the network" in page
 
 
 def test_without_a_device_it_says_what_is_missing(run: Run, measured: Any) -> None:

@@ -5,7 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
+
+import latbench
+from latbench.errors import MeasurementError
+from latbench.profiling.process import LocalExecutor
 
 Run = Callable[..., Any]
 
@@ -55,6 +61,7 @@ def test_half_of_the_work_is_not_done_twice(
         ("--networks -1", "'--networks'"),
         ("--budget 5", "'5' has no unit; write 5ms"),
         ("--model net.onnx --space fbnet", "add --blocks or --networks N"),
+        ("--networks 1 --kernels", "--kernels is for ONNX files; add --model F.onnx"),
         ("--networks 1 --space digits-mobilnet", "did you mean 'digits-mobilenet'?"),
         ("--networks 1 --device v100", "no v100 here"),
         ("--networks 1 --runtime onnxruntime:fp16", "no precision 'fp16'"),
@@ -85,3 +92,48 @@ def test_a_file_that_is_no_model_is_refused(run: Run, content: str | None, says:
     assert (done.code, done.out) == (2, "")
     assert "net.onnx" in done.err.splitlines()[-1]
     assert says in done.err.splitlines()[-1]
+
+
+@pytest.fixture
+def network() -> Path:
+    """An ONNX file of a small network."""
+    space = latbench.space("digits-mobilenet", image_size=16)
+    path = Path("net.onnx")
+    path.write_bytes(space.to_onnx(np.ones(8, dtype=np.int64)).SerializeToString())
+    return path
+
+
+def test_kernels_of_a_file(run: Run, network: Path) -> None:
+    """Each node of the file is in one kernel, with times that a run holds; the table says it."""
+    options = ("profile", "--model", network, "--kernels", "--protocol", "quick")
+    found = json.loads(run(*options, "--json").out)
+    keys = {"workload", "name", "kind", "nodes", "time_ms", "precision"}
+    assert all(keys <= set(kernel) for kernel in found["kernels"])
+    nodes = [node for kernel in found["kernels"] for node in kernel["nodes"]]
+    nodes += [row["node"] for row in found["folded"]]
+    assert sorted(nodes) == sorted(node.name for node in onnx.load(network).graph.node)
+    (sums,) = found["compiled"]
+    assert sums["sum_ms"] == pytest.approx(sum(row["time_ms"] for row in found["kernels"]))
+    assert sums["latency_ms"] == found["rows"][0]["latency_ms"]
+    shown = run(*options).out
+    assert "source nodes" in shown
+    for line in ("sum of kernels", "whole profiled run", "timed latency", "inserted", "folded"):
+        assert f"\n{line}" in shown
+
+
+def test_a_runtime_that_does_not_tell_its_kernels(
+    run: Run, network: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The latency is printed all the same; one line says why there are no kernels."""
+
+    def refuse(*_: object) -> None:
+        raise MeasurementError("its kernels are not known: the engine keeps them secret")
+
+    monkeypatch.setattr(LocalExecutor, "describe", refuse)
+    options = ("--kernels", "--protocol", "quick", "--json")
+    done = run("profile", "--model", network, *options)
+    assert done.code == 1
+    found = json.loads(done.out)
+    assert found["rows"][0]["latency_ms"] > 0
+    assert found["kernels"] == []
+    assert done.err.splitlines()[-1].endswith("net.onnx: " + found["failed"][0]["reason"])

@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 
 import latbench
+from latbench.errors import MeasurementError
 from latbench.profiling.child import Limits
 from latbench.profiling.process import LocalExecutor, Task
 from latbench.profiling.subjects import (
@@ -445,3 +446,37 @@ def rounds_of(store: Store, job: str) -> dict[tuple[str, int], bytes]:
     rounds = {(row.process, row.number): row.times_ns.tobytes() for row in rows}
     assert len(rounds) == len(rows)
     return rounds
+
+
+def test_a_compiled_graph_comes_from_a_worker() -> None:
+    """What a worker tells is what a session in this process tells, but for the times."""
+    runtime = OnnxRuntime()
+    target = runtime.target("cpu")
+    space = latbench.space("digits-mobilenet", image_size=8)
+    workload = space.network_workload([1] * 8)
+    told = LocalExecutor().describe(workload, target, runs=2)
+    here = runtime.compile(workload, target).kernels(runs=2)
+    assert [(one.name, one.kind, one.nodes, one.precision) for one in told.kernels] == [
+        (one.name, one.kind, one.nodes, one.precision) for one in here.kernels
+    ]
+    assert told.folded == here.folded
+    assert (told.whole_ms or 0.0) > (told.sum_ms or 0.0) > 0.0
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("segfault at compile", "killed by SIGSEGV"),
+        ("raise at compile", "RuntimeError: the engine has no"),
+        ("exit at compile", "the licence has expired"),
+        ("plain", "OddSession does not tell which kernels it compiled"),
+    ],
+)
+def test_no_worker_that_fails_to_describe_hurts(
+    odd: Target, named: Named, name: str, says: str
+) -> None:
+    """A crash, a refusal and a runtime that does not tell are one line that says why."""
+    with pytest.raises(MeasurementError) as refused:
+        LocalExecutor().describe(named(name).workload, odd)
+    assert says in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1

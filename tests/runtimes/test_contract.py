@@ -8,10 +8,11 @@ import pytest
 from onnx import ModelProto
 
 from latbench import registry
-from latbench.runtimes import Runtime
+from latbench.runtimes import CompiledGraph, Runtime
 from latbench.runtimes.onnxruntime import OnnxRuntime
 from latbench.runtimes.openvino import OpenVino
 from latbench.runtimes.torch import TorchRuntime, module_of
+from latbench.runtimes.torch_profile import layers
 from latbench.spaces import Workload
 from latbench.spaces.exporting import export_module
 from latbench.testing.runtimes import RuntimeSuite
@@ -43,6 +44,16 @@ class TestTorch(RuntimeSuite):
 
     def reference(self, workload: Workload) -> ModelProto:
         return export_module(module_of(workload), tuple(spec.shape for spec in workload.inputs))
+
+    def nodes(self, workload: Workload, told: CompiledGraph) -> list[str]:
+        module = module_of(workload)
+        parents = {
+            name or type(module).__name__
+            for name, child in module.named_modules()
+            if any(child.children())
+        }
+        sums = [kernel.name for kernel in told.kernels if kernel.name in parents]
+        return [*layers(module), *sums]
 
 
 def test_every_bundled_runtime_is_under_contract() -> None:

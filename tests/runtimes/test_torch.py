@@ -9,6 +9,7 @@ from torch import Tensor, nn
 import latbench
 from latbench.runtimes import random_inputs
 from latbench.runtimes.torch import module_of
+from latbench.runtimes.torch_profile import profiled
 
 
 def activations(module: nn.Module, images: Tensor) -> list[Tensor]:
@@ -51,3 +52,48 @@ def test_networks_are_those_of_the_space() -> None:
         assert {name: values.shape for name, values in built.items()} == {
             name: values.shape for name, values in expected.items()
         }
+
+
+class Residual(nn.Module):
+    """A layer, its sum with the input, and layers that compute nothing or are never called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(8, 8, 3, padding=1)
+        self.same = nn.Identity()
+        self.spare = nn.Linear(2, 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        computed: Tensor = self.same(self.layer(images))
+        return images + computed
+
+
+def test_layers_are_kernels_and_sums_belong_to_their_parent() -> None:
+    """Each layer is one kernel; what a module computes itself is a kernel of its own."""
+    network = nn.Sequential(Residual(), nn.ReLU())
+    found = profiled(network, [torch.randn(1, 8, 64, 64)], runs=3)
+    kernels = {kernel.name: kernel for kernel in found.kernels}
+    assert list(kernels) == ["0.layer", "0.same", "0", "1"]
+    assert kernels["0"].kind == "add"
+    assert kernels["0.layer"].kind == "Conv2d"
+    assert found.folded == ("0.spare",)
+    times = {name: kernel.time_ms or 0.0 for name, kernel in kernels.items()}
+    assert times["0.layer"] > times["1"] > times["0.same"] == 0.0
+    assert sum(times.values()) < (found.whole_ms or 0.0)
+
+
+def test_a_layer_that_is_called_twice_is_one_kernel() -> None:
+    """Its time in a run is that of both calls."""
+    layer = nn.Conv2d(8, 8, 3, padding=1)
+    images = [torch.randn(1, 8, 96, 96)]
+    (once,) = profiled(nn.Sequential(layer), images, runs=5).kernels
+    (twice,) = profiled(nn.Sequential(layer, layer), images, runs=5).kernels
+    assert (twice.time_ms or 0.0) > 1.3 * (once.time_ms or 0.0)
+
+
+def test_profiling_leaves_the_module_as_it_is() -> None:
+    """The timed module gets no hooks, which would slow it."""
+    network = nn.Sequential(nn.ReLU())
+    profiled(network, [torch.randn(4)], runs=1)
+    assert not network[0]._forward_pre_hooks
+    assert not network[0]._forward_hooks
