@@ -3,7 +3,9 @@
 The optimised model keeps no list of what it was made from, so this is read off names. An
 optimised node is *anchored* to source nodes by its name (``n3``, ``n3/MatMulAddFusion``), by the
 tensor that its name holds (``<tensor>_nchwc``), and by its outputs. What lies between its anchors
-and the anchors of others belongs to it. Observed with ONNX Runtime 1.31 on a processor.
+and the anchors of others belongs to it. Operators that ONNX Runtime has no kernel for, such as
+``HardSwish``, become several nodes without a name, which count as one here. Observed with ONNX
+Runtime 1.31 on a processor.
 """
 
 from __future__ import annotations
@@ -11,10 +13,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, defs
 
 _RENAMED = re.compile(r"(?:_bn)?_nchwc$")
+_INNER = ("_inlfunc_", "reorder_token")
+"""Tensors between the parts of one source node: ``_inlfunc_HardSwish_HS_X``, or blocked ones."""
 _SHAPES = {"Shape", "Size"}
 """Constant for ONNX Runtime, because it knows every shape when it compiles."""
 
@@ -24,11 +29,13 @@ class OptimisedNode:
     """A node of the optimised graph.
 
     Attributes:
-        proto: the node.
+        proto: the node, or what several parts of one source node do together.
+        parts: the nodes that are executed; ``proto`` alone but for operators without a kernel.
         sources: names of the source nodes it computes; empty if none asked for it.
     """
 
     proto: NodeProto
+    parts: list[NodeProto]
     sources: list[str] = field(default_factory=list)
 
 
@@ -50,7 +57,7 @@ class _Mapping:
 
     def __init__(self, source: GraphProto, optimised: GraphProto) -> None:
         self._source = source
-        self._optimised = [OptimisedNode(node) for node in optimised.node]
+        self._optimised = _with_parts_joined(optimised)
         self._by_name = {node.name: node for node in source.node}
         self._made_by = {name: node for node in source.node for name in node.output if name}
         self._readers: dict[str, list[NodeProto]] = {}
@@ -93,9 +100,12 @@ class _Mapping:
     def _anchor(self, one: OptimisedNode) -> None:
         """Claim what the name of ``one`` tells, and what follows that and must be in it too."""
         name = one.proto.name
+        inlined = None if name else self._inlined(one)
         tensor = _RENAMED.sub("", name)
         if tensor != name and tensor in self._made_by:
             node = self._made_by[tensor]
+        elif inlined is not None:
+            node, tensor = inlined, inlined.output[0]
         else:
             known = (self._by_name.get(part) for part in re.split(r"[/ ]", name))
             found = next(filter(None, known), None)
@@ -107,6 +117,14 @@ class _Mapping:
             tensor = self._epilogue(one, tensor)
             if one.proto.output:
                 self._value[one.proto.output[0]] = tensor
+
+    def _inlined(self, one: OptimisedNode) -> NodeProto | None:
+        """Return the source node whose parts ``one`` holds, told by its input."""
+        for read in one.proto.input:
+            for node in self._readers.get(self._value.get(read, read), ()):
+                if node.name not in self._owner and _is_function(node):
+                    return node
+        return None
 
     def _epilogue(self, one: OptimisedNode, tensor: str) -> str:
         """Claim the nodes behind ``tensor`` that ``one`` holds; return what it really computes.
@@ -200,6 +218,41 @@ class _Mapping:
                 needed.add(node.name)
                 waiting += _reads(node)
         return set(self._by_name) - needed
+
+
+def _with_parts_joined(graph: GraphProto) -> list[OptimisedNode]:
+    """Return the nodes of ``graph``, those that an operator without a kernel became as one."""
+    found: list[OptimisedNode] = []
+    made_by: dict[str, OptimisedNode] = {}
+    for node in graph.node:
+        one = OptimisedNode(node, [node])
+        before = {id(made_by[name]): made_by[name] for name in node.input if name in made_by}
+        if not node.name and before:
+            found = [other for other in found if id(other) not in before]
+            parts = [*(part for other in before.values() for part in other.parts), node]
+            one = OptimisedNode(_joined(parts), parts)
+        if not node.name:
+            within = [name for part in one.parts for name in part.output]
+            made_by.update((name, one) for name in within if name.startswith(_INNER))
+        found.append(one)
+    return found
+
+
+def _joined(parts: list[NodeProto]) -> NodeProto:
+    within = {name for part in parts for name in part.output}
+    return NodeProto(
+        op_type=" + ".join(part.op_type for part in parts),
+        input=dict.fromkeys(name for part in parts for name in part.input if name not in within),
+        output=parts[-1].output,
+    )
+
+
+def _is_function(node: NodeProto) -> bool:
+    """Return whether ONNX defines the operator by others, so that it needs no kernel."""
+    if not defs.has(node.op_type, node.domain):
+        return False
+    schema: Any = defs.get_schema(node.op_type, domain=node.domain)
+    return bool(schema.has_function or schema.has_context_dependent_function)
 
 
 def _reads(node: NodeProto) -> list[str]:

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -66,8 +66,9 @@ def profiled(workload: Workload, make_settings: Callable[[], Any], runs: int) ->
         events = json.loads(session.end_profiling().read_text(encoding="utf-8"))
         optimised, folded = mapped(source, load(saved, load_external_data=False))
     per_run = _runs(events)[_LEAD_IN:]
+    names = _event_names(optimised, per_run[0])
     graph = CompiledGraph(
-        tuple(_kernel(one, per_run, shown) for one in _executed(optimised, per_run)),
+        tuple(_kernel(one, names, per_run, shown) for one in _executed(optimised, names, per_run)),
         tuple(shown[name] for name in folded),
         median(run[-1]["dur"] for run in per_run) / 1e3,
     )
@@ -87,28 +88,63 @@ def _runs(events: list[Event]) -> list[list[Event]]:
     return runs
 
 
-def _executed(nodes: list[OptimisedNode], runs: list[list[Event]]) -> list[OptimisedNode]:
+def _event_names(nodes: list[OptimisedNode], run: list[Event]) -> dict[int, list[str]]:
+    """Return the names of the events of each node's parts, by the node's id; none if not known.
+
+    A part without a name is called by its operator and its number, which the optimised model does
+    not keep: the parts of one operator are in the same order there and, unless they are executed
+    in another one, in the run.
+    """
+    seen = Counter(event["name"] for event in run)
+    numbers: dict[str, list[int]] = {}
+    for event in run[:-1]:
+        operator, number = event["args"]["op_name"], int(event["args"]["node_index"])
+        if event["name"] == f"{operator}_{number}{_KERNEL}":
+            numbers.setdefault(operator, []).append(number)
+    unnamed = {
+        operator: iter(found) for operator, found in numbers.items() if found == sorted(found)
+    }
+    names: dict[int, list[str]] = {}
+    for node in nodes:
+        told = [f"{part.name or _numbered(part.op_type, unnamed)}{_KERNEL}" for part in node.parts]
+        # Two events of one name in a run are two kernels that cannot be told apart.
+        names[id(node)] = told if all(seen[name] == 1 for name in told) else []
+    return names
+
+
+def _numbered(operator: str, unnamed: Mapping[str, Iterator[int]]) -> str:
+    return f"{operator}_{next(unnamed.get(operator, iter(())), '?')}"
+
+
+def _executed(
+    nodes: list[OptimisedNode], names: Mapping[int, list[str]], runs: list[list[Event]]
+) -> list[OptimisedNode]:
     """Return ``nodes`` in the order of execution, those that tell no time where they stood."""
-    places: dict[str, int] = {}
-    for place, event in enumerate(runs[0]):
-        places.setdefault(event["name"].removesuffix(_KERNEL), place)
+    places = {event["name"]: place for place, event in enumerate(runs[0])}
     keys: list[int] = []
     for node in nodes:
-        keys.append(places.get(node.proto.name, keys[-1] if keys else -1))
+        own = [places[name] for name in names[id(node)]]
+        keys.append(max(own, default=keys[-1] if keys else -1))
     return [node for _, node in sorted(zip(keys, nodes, strict=True), key=lambda pair: pair[0])]
 
 
-def _kernel(one: OptimisedNode, runs: list[list[Event]], shown: Mapping[str, str]) -> Kernel:
-    name = one.proto.name
-    events = [[event for event in run if event["name"] == name + _KERNEL] for run in runs]
-    # Two events of one name in a run are two kernels that cannot be told apart.
-    told = bool(name) and all(len(found) == 1 for found in events)
+def _kernel(
+    one: OptimisedNode,
+    names: Mapping[int, list[str]],
+    runs: list[list[Event]],
+    shown: Mapping[str, str],
+) -> Kernel:
+    wanted = set(names[id(one)])
+    events = [[event for event in run if event["name"] in wanted] for run in runs]
+    told = bool(wanted) and all(len(found) == len(wanted) for found in events)
     return Kernel(
-        name=_shown_name(name, shown) or one.proto.op_type,
+        name=_shown_name(one.proto.name, shown) or one.proto.op_type,
         kind=one.proto.op_type,
         nodes=tuple(shown[source] for source in one.sources),
-        time_ms=median(found[0]["dur"] for found in events) / 1e3 if told else None,
-        precision=_precision(events[0][0]) if told else None,
+        time_ms=median(sum(event["dur"] for event in found) for found in events) / 1e3
+        if told
+        else None,
+        precision=_precision(events[0][-1]) if told else None,
     )
 
 

@@ -228,6 +228,35 @@ def test_a_bias_belongs_to_its_matrix_product(tmp_path: Path, level: str) -> Non
     assert bool(fused) == (level != "disabled")
 
 
+@pytest.mark.parametrize("level", LEVELS)
+def test_an_operator_without_a_kernel_is_one_kernel(tmp_path: Path, level: str) -> None:
+    """ONNX Runtime runs HardSwish as two nodes without a name; nobody inserted those."""
+    found = kernels(
+        model(
+            tmp_path,
+            [
+                node("Conv", "x w_16_3_3_3", "conv"),
+                node("Softplus", "conv", "first"),
+                node("HardSwish", "first", "one"),
+                node("Softplus", "one", "second"),
+                node("HardSwish", "second", "two"),
+                node("Conv", "two w_16_16_3_3", "third"),
+                node("Sigmoid", "third", "fused"),
+                node("HardSwish", "fused", "blocked"),
+                node("Conv", "blocked w_16_16_3_3", "y"),
+            ],
+        ),
+        level,
+    )
+    assert groups(found) >= {("conv",), ("one",), ("two",), ("y",)}
+    swishes = [
+        kernel for kernel in found.kernels if kernel.nodes in {("one",), ("two",), ("blocked",)}
+    ]
+    assert [kernel.kind for kernel in swishes] == ["HardSigmoid + Mul"] * 3
+    assert found.sum_ms is not None
+    assert all("Reorder" in kernel.kind for kernel in found.kernels if kernel.inserted)
+
+
 def test_dead_ends_are_accounted_for(tmp_path: Path) -> None:
     """A node that no output needs is run or not; either way it is told."""
     nodes = [node("Relu", "x", "dead"), node("Sigmoid", "x", "y")]
