@@ -31,7 +31,7 @@ _COMPUTING = {"Convolution", "Deconvolution", "FullyConnected", "MatMul"}
 _STORED = {"Const", "Input", "Output"}
 """Entries of the runtime graph that hold tensors and compute nothing."""
 _PLACES = re.compile(
-    "Exception from|Check '|FrontEnd API failed|Model wasn't fully converted|Summary:|-- .*message:$"
+    "Exception from|Check '|FrontEnd API failed|Model wasn't fully converted|Summary:|--.*message:$"
 )
 """Beginnings of the lines of an error that only say where it was found."""
 

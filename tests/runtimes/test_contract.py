@@ -10,10 +10,13 @@ from onnx import ModelProto
 from latbench import registry
 from latbench.runtimes import Runtime
 from latbench.runtimes.onnxruntime import OnnxRuntime
+from latbench.runtimes.onnxruntime_gpu import OnnxRuntimeCuda, OnnxRuntimeTensorRt
 from latbench.runtimes.openvino import OpenVino
 from latbench.runtimes.torch import TorchRuntime, module_of
+from latbench.runtimes.torch_compile import TorchCompile
 from latbench.spaces import Workload
 from latbench.spaces.exporting import export_module
+from latbench.target import Target
 from latbench.testing.runtimes import RuntimeSuite
 
 
@@ -30,6 +33,16 @@ class TestOnnxRuntime(RuntimeSuite):
         assert plain.key != levelled.key
 
 
+class TestOnnxRuntimeCuda(RuntimeSuite):
+    def make_runtime(self) -> Runtime:
+        return OnnxRuntimeCuda()
+
+
+class TestOnnxRuntimeTensorRt(RuntimeSuite):
+    def make_runtime(self) -> Runtime:
+        return OnnxRuntimeTensorRt()
+
+
 class TestOpenVino(RuntimeSuite):
     def make_runtime(self) -> Runtime:
         return OpenVino()
@@ -43,6 +56,30 @@ class TestTorch(RuntimeSuite):
 
     def reference(self, workload: Workload) -> ModelProto:
         return export_module(module_of(workload), tuple(spec.shape for spec in workload.inputs))
+
+
+class TestTorchAmp(TestTorch):
+    tolerance: ClassVar[float] = 0.05  # bfloat16 has eight bits, and depth adds up its errors
+
+    def make_target(self, runtime: Runtime, batch: int = 1) -> Target:
+        return runtime.target("cpu", "amp", batch)
+
+
+class TestTorchCompile(RuntimeSuite):
+    reads_onnx: ClassVar[bool] = False
+
+    def make_runtime(self) -> Runtime:
+        return TorchCompile()
+
+    def reference(self, workload: Workload) -> ModelProto:
+        return TestTorch().reference(workload)
+
+
+class TestTorchCompileAmp(TestTorchCompile):
+    tolerance: ClassVar[float] = TestTorchAmp.tolerance
+
+    def make_target(self, runtime: Runtime, batch: int = 1) -> Target:
+        return runtime.target("cpu", "amp", batch)
 
 
 def test_every_bundled_runtime_is_under_contract() -> None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 import latbench
 from latbench.runtimes import random_inputs
-from latbench.runtimes.torch import module_of
+from latbench.runtimes.torch import TorchRuntime, module_of
 
 
 def activations(module: nn.Module, images: Tensor) -> list[Tensor]:
@@ -51,3 +51,17 @@ def test_networks_are_those_of_the_space() -> None:
         assert {name: values.shape for name, values in built.items()} == {
             name: values.shape for name, values in expected.items()
         }
+
+
+def test_amp_computes_in_bfloat16() -> None:
+    """Under autocast the convolutions give bfloat16; what is returned can still be compared."""
+    space = latbench.space("digits-mobilenet", image_size=16)
+    workload = space.network_workload([0] * 8)
+    runtime = TorchRuntime()
+    sessions = [runtime.compile(workload, runtime.target("cpu", one)) for one in ("fp32", "amp")]
+    assert [session.precision_run for session in sessions] == ["fp32", "amp"]
+    exact, rounded = (session.outputs(random_inputs(workload.inputs))[0] for session in sessions)
+    assert rounded.dtype == np.float32
+    assert (rounded != exact).mean() > 0.5
+    error = np.abs(rounded.astype(np.float64) - exact.astype(np.float64)).max()
+    assert error < 0.05 * np.abs(exact.astype(np.float64)).max()
