@@ -67,7 +67,7 @@ class TorchSession(Session):
         """See :class:`Session`."""
         import torch
 
-        # Tensors made in inference mode are of another kind, for which torch.compile compiles again.
+        # Tensors made in inference mode are of another kind: torch.compile would compile again.
         tensors = [torch.from_numpy(np.asarray(inputs[name])) for name in self._names]
         with self._inference():
             return [self._run(*tensors).float().numpy()]
