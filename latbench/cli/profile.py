@@ -88,6 +88,7 @@ def profile(
     Several --runtime are measured in turns and printed side by side, with their speed-ups over the
     first one.
     """
+    from latbench.runtimes.numerics import GREATEST_RELATIVE_L2
     from latbench.timing import Protocol
     from latbench.workflows import profile as workflow
 
@@ -124,6 +125,13 @@ def profile(
             f"{len(doubtful)} of {len(result.rows)} latencies are unconverged or unstable: other "
             "work disturbed the rounds, or they spread too far; `latbench doctor` says what to do"
         )
+    for row in result.rows:
+        if row.get("relative_l2", 0.0) > GREATEST_RELATIVE_L2:
+            note(
+                f"{row['name']} on {column(row['target'])}: its outputs are "
+                f"{row['relative_l2'] * 100:.0f} % from those in fp32 (relative L2); see whether "
+                "its accuracy still holds"
+            )
     if result.failed and not (result.measured or result.reused):
         first = result.failed[0]
         raise LatbenchError(f"nothing could be measured; {first['workload']}: {first['reason']}")

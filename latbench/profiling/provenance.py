@@ -11,7 +11,7 @@ from typing import Any
 from latbench.target import Target
 from latbench.version import current_version
 
-_PACKAGES = ("numpy", "onnx", "onnxruntime", "torch")
+_PACKAGES = ("numpy", "onnx", "onnxruntime", "openvino", "torch")
 SCHEMA = 1
 
 

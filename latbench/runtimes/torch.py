@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -37,6 +38,10 @@ class TorchRuntime(Runtime):
 
     def _compile(self, workload: Workload, target: Target) -> Session:
         return TorchSession(workload, target)
+
+    def reference(self, workload: Workload, target: Target) -> Session:
+        """See :class:`Runtime`; eager PyTorch, whose weights are drawn by torch."""
+        return TorchSession(workload, dataclasses.replace(target, precision="fp32"))
 
 
 class TorchSession(Session):

@@ -201,6 +201,17 @@ def _rows(
                 "p90_ms": one.p90_ms if one else None,
                 "half_width": one.half_width if one else None,
                 "status": one.status if one else "not measured",
+                **_numerics(store, job),
             }
         )
     return rows
+
+
+def _numerics(store: Store, job: str) -> dict[str, float]:
+    """Return ``relative_l2``, how far the outputs of a job are from fp32, where that was looked at.
+
+    It is the greatest of its processes.
+    """
+    told = [process.provenance.get("numerics", {}) for process in store.processes(job)]
+    known = [numerics["relative_l2"] for numerics in told if "relative_l2" in numerics]
+    return {"relative_l2": max(known)} if known else {}

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 import latbench
 from latbench.spaces.weights import with_weights
@@ -158,3 +160,34 @@ def test_failures_say_on_which_runtime(run: Run, tmp_path: Path) -> None:
     assert "exists as ONNX only" in failure["reason"]
     assert [row["latency_ms"] is None for row in found["rows"]] == [False, True]
     assert found["speedups"] == found["ranking"] == []
+
+
+def test_outputs_that_are_no_numbers_are_a_failure(run: Run) -> None:
+    """A latency of NaN is none: they run at another speed, and nobody would deploy them."""
+    make = helper.make_tensor_value_info
+    nodes = [
+        helper.make_node("Abs", ["x"], ["a"]),
+        helper.make_node("Neg", ["a"], ["n"]),
+        helper.make_node("Sqrt", ["n"], ["y"]),
+    ]
+    values = (make(name, TensorProto.FLOAT, [1, 8]) for name in "xy")
+    graph = helper.make_graph(nodes, "g", [next(values)], [next(values)])
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), "nan.onnx")
+    done = run("profile", "--model", "nan.onnx", "--protocol", "quick", "--json")
+    assert done.code == 1
+    (failure,) = json.loads(done.out)["failed"]
+    assert "8 of 8 values that it gives are NaN or infinite" in failure["reason"]
+
+
+def test_outputs_far_from_fp32_are_noted(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A precision that is not fp32 says how far it is off, and more than a little is told."""
+    amount = ("--networks", 1, "--repeats", 0, "--runtime", "torch:amp")
+    done = run("profile", *QUICK, *amount, "--json")
+    (row,) = json.loads(done.out)["rows"]
+    assert 1e-4 < row["relative_l2"] < 0.05
+    assert "relative L2" not in done.err
+    monkeypatch.setattr("latbench.runtimes.numerics.GREATEST_RELATIVE_L2", 1e-4)
+    done = run("profile", *QUICK, *amount)
+    assert "torch amp: its outputs are" in done.err
+    assert "from those in fp32 (relative L2)" in done.err
