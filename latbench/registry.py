@@ -23,8 +23,11 @@ GROUPS = (RUNTIMES, SPACES, PREDICTORS, SEARCHERS, DEVICES)
 _BUILTIN: dict[str, dict[str, str]] = {
     RUNTIMES: {
         "onnxruntime": "latbench.runtimes.onnxruntime:OnnxRuntime",
+        "onnxruntime-cuda": "latbench.runtimes.onnxruntime_gpu:OnnxRuntimeCuda",
+        "onnxruntime-tensorrt": "latbench.runtimes.onnxruntime_gpu:OnnxRuntimeTensorRt",
         "openvino": "latbench.runtimes.openvino:OpenVino",
         "torch": "latbench.runtimes.torch:TorchRuntime",
+        "torch-compile": "latbench.runtimes.torch_compile:TorchCompile",
     },
     SPACES: {
         "mobilenet": "latbench.spaces.mobilenet:MobileNetSpace",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
+from rich.table import Table
 
 from latbench.cli.kernels import kernels_document, render_kernels
 from latbench.cli.options import (
@@ -22,6 +24,7 @@ from latbench.cli.output import emit, note, progress, table
 from latbench.cli.session import current
 from latbench.errors import LatbenchError, UsageError
 from latbench.workflows.setting import Setting
+from latbench.workflows.side_by_side import column, mean_speedups, rankings, subjects
 
 if TYPE_CHECKING:
     from latbench.workflows.profile import Profiled, Wanted
@@ -113,11 +116,14 @@ def profile(
 
     What the store holds already is not measured again, so an interrupted command goes on where it
     was. With neither --blocks, --networks nor --model it measures the blocks and 50 networks.
-    With --kernels, each --model is compiled once more and run under the runtime's profiler, which
-    is slower than what is timed.
+
+    Several --runtime are measured in turns and printed side by side, with their speed-ups over the
+    first one. With --kernels, each --model is compiled once more and run under the runtime's
+    profiler, which is slower than what is timed.
     """
     from latbench.profiling.child import Limits
     from latbench.profiling.process import LocalExecutor
+    from latbench.runtimes.numerics import GREATEST_RELATIVE_L2
     from latbench.timing import Protocol
     from latbench.workflows import profile as workflow
 
@@ -125,7 +131,9 @@ def profile(
         raise UsageError("--kernels is for ONNX files; add --model F.onnx")
     wanted = _wanted(space, blocks, networks, repeats, models, seed)
     wanted = dataclasses.replace(wanted, kernels=kernels)
-    targets = [setting.here() for setting in settings]
+    here = [setting.here() for setting in settings]
+    # NAME and NAME:fp32 are one target.
+    targets = list({target.key: (target, instance) for target, instance in here}.values())
     for target, _ in targets:
         note(f"measuring on {target.label}")
     local = LocalExecutor(Limits(timeout, memory_limit), note)
@@ -148,6 +156,9 @@ def profile(
         "failed": result.failed,
         "rows": result.rows,
     }
+    if len(targets) > 1:
+        document["speedups"] = mean_speedups(result.rows)
+        document["ranking"] = rankings(result.rows)
     if kernels:
         document |= kernels_document(result.compiled)
 
@@ -163,6 +174,13 @@ def profile(
             f"{len(doubtful)} of {len(result.rows)} latencies are unconverged or unstable: other "
             "work disturbed the rounds, or they spread too far; `latbench doctor` says what to do"
         )
+    for row in result.rows:
+        if row.get("relative_l2", 0.0) > GREATEST_RELATIVE_L2:
+            note(
+                f"{row['name']} on {column(row['target'])}: its outputs are "
+                f"{row['relative_l2'] * 100:.0f} % from those in fp32 (relative L2); see whether "
+                "its accuracy still holds"
+            )
     if result.failed and not (result.measured or result.reused):
         first = result.failed[0]
         raise LatbenchError(f"nothing could be measured; {first['workload']}: {first['reason']}")
@@ -200,28 +218,80 @@ def _wanted(
 
 def _render(console: Console, result: Profiled) -> None:
     rows = result.rows
-    if len(rows) > _SHOWN:
-        console.print(f"The first {_SHOWN} of {len(rows)}; `latbench export FILE` writes all.")
-    console.print(
-        table(
-            "Latencies, ms",
-            ["what", "runtime", "latency", "low", "high", "90 % of runs", "status"],
-            [
-                [
-                    row["name"],
-                    f"{row['target']['runtime']} {row['target']['precision']}",
-                    row["latency_ms"],
-                    row["low_ms"],
-                    row["high_ms"],
-                    row["p90_ms"],
-                    row["status"],
-                ]
-                for row in rows[:_SHOWN]
-            ],
-        )
-    )
+    count = len(rows) // len(result.targets)
+    if count > _SHOWN:
+        console.print(f"The first {_SHOWN} of {count}; `latbench export FILE` writes all.")
+    console.print(_side_by_side(rows) if len(result.targets) > 1 else _one_below_the_other(rows))
+    for line in _conclusions(rows):
+        console.print(line, markup=False)
     for failure in result.failed[:_SHOWN]:
-        console.print(f"failed: {failure['workload']}: {failure['reason']}", markup=False)
+        on = f" on {failure['runtime']}" if len(result.targets) > 1 else ""
+        console.print(f"failed: {failure['workload']}{on}: {failure['reason']}", markup=False)
     console.print(
         f"{result.measured} measured now, {result.reused} were there, {len(result.failed)} failed."
     )
+
+
+def _one_below_the_other(rows: Sequence[Mapping[str, Any]]) -> Table:
+    return table(
+        "Latencies, ms",
+        ["what", "runtime", "latency", "low", "high", "90 % of runs", "status"],
+        [
+            [
+                row["name"],
+                column(row["target"]),
+                row["latency_ms"],
+                row["low_ms"],
+                row["high_ms"],
+                row["p90_ms"],
+                row["status"],
+            ]
+            for row in rows[:_SHOWN]
+        ],
+    )
+
+
+def _side_by_side(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Return one row a subject and one column a runtime, as the first column's multiples."""
+    runtimes = list(dict.fromkeys(column(row["target"]) for row in rows))
+    lines = [
+        [group[0]["name"], *(_cell(by_runtime.get(name)) for name in runtimes), _doubts(group)]
+        for group in subjects(rows)[:_SHOWN]
+        for by_runtime in [{column(row["target"]): row for row in group}]
+    ]
+    title = f"Latencies, ms, and how many times as fast as {runtimes[0]}"
+    return table(title, ["what", *runtimes, "status"], lines)
+
+
+def _cell(row: Mapping[str, Any] | None) -> str:
+    if row is None or row["latency_ms"] is None:
+        return "–"
+    text = f"{row['latency_ms']:#.4g} ±{(row['high_ms'] / row['latency_ms'] - 1) * 100:.1f} %"
+    if "speedup" not in row:
+        return text
+    unclear = "≈" if row["speedup_low"] <= 1 <= row["speedup_high"] else ""
+    return f"{text}  {unclear}{row['speedup']:.3g}×"
+
+
+def _doubts(group: Sequence[Mapping[str, Any]]) -> str:
+    states = {row["status"] for row in group}
+    if len(states) == 1:
+        return str(*states)
+    found = (f"{column(row['target'])} {row['status']}" for row in group if row["status"] != "ok")
+    return ", ".join(found)
+
+
+def _conclusions(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for mean in mean_speedups(rows):
+        yield (
+            f"{mean['runtime']} is {mean['geometric_mean']:.3g}× as fast as {mean['than']}: "
+            f"the geometric mean of {mean['subjects']}."
+        )
+    if any("speedup" in row and row["speedup_low"] <= 1 <= row["speedup_high"] for row in rows):
+        yield "≈: the intervals of the two latencies overlap, so neither is faster for certain."
+    for pair in rankings(rows):
+        correlation = "unknown" if pair["spearman"] is None else f"{pair['spearman']:.3f}"
+        yield (
+            f"Spearman rank correlation of {pair['networks']} networks between {pair['first']} and "
+            f"{pair['second']}: {correlation}."
+        )

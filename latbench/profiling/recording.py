@@ -158,7 +158,10 @@ class Turn:
             job_id=message["job"],
             process=process,
             precision_run=compiled["precision_run"],
-            provenance=self._recorder.provenance,
+            provenance={
+                **self._recorder.provenance,
+                "numerics": compiled.get("numerics", {}),
+            },
             first_run_ms=message["first_run_ms"],
             compile_ms=compiled["compile_ms"],
             warmup_ms=message["warmup_ms"],

@@ -7,9 +7,11 @@ as they end: a sweep that is stopped, at any moment, goes on where it was.
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +54,10 @@ class SweepResult:
     measured: list[str]
     reused: list[str]
     failed: dict[str, str]
+
+
+Steps = Generator[int, None, SweepResult]
+"""A sweep in steps, see :meth:`Sweep.steps`."""
 
 
 class Sweep:
@@ -100,12 +106,21 @@ class Sweep:
         Raises:
             UsageError: a subject of another batch than the target's.
         """
+        (result,) = in_turns([self.steps(subjects, retry_failed)])
+        return result
+
+    def steps(self, subjects: Sequence[Subject], retry_failed: bool = False) -> Steps:
+        """Do what :meth:`run` does in steps, so that several sweeps can take turns.
+
+        Yields:
+            the number of the pass over all groups that the next step, one group, belongs to.
+        """
         deadline = time.monotonic() + self._budget_s
         jobs = self._register(subjects)
         workloads = {job: subject.workload for job, subject in zip(jobs, subjects, strict=True)}
         settled = self._store.measured(workloads, retry_failed)
         pending = [job for job in workloads if job not in settled]
-        self._measure(pending, workloads, deadline)
+        yield from self._measure(pending, workloads, deadline)
         failed = self._failures(workloads)
         return SweepResult(
             jobs=jobs,
@@ -116,12 +131,15 @@ class Sweep:
 
     def _measure(
         self, pending: Sequence[str], workloads: Mapping[str, Workload], deadline: float
-    ) -> None:
+    ) -> Iterator[int]:
         turns = {job: self._recorder.processes_left(job) for job in pending}
         total = sum(turns.values())
         rng = np.random.default_rng(self._protocol.seed)
-        while turns and time.monotonic() < deadline:
+        for number in itertools.count():
+            if not turns or time.monotonic() >= deadline:
+                break
             for group in _groups(list(turns), rng):
+                yield number
                 if time.monotonic() >= deadline:
                     break
                 failed, cut = self._time({job: workloads[job] for job in group}, deadline)
@@ -215,6 +233,24 @@ class Sweep:
             )
             for subject in subjects
         )
+
+
+def in_turns(sweeps: Sequence[Steps]) -> list[SweepResult]:
+    """Run :meth:`Sweep.steps` of several sweeps group by group in turns; return their results.
+
+    What changes on the machine with time then hits all of them alike. No sweep begins a pass
+    before every other one has ended the pass before it.
+    """
+    results: list[SweepResult | None] = [None] * len(sweeps)
+    # The pass of its next step, the steps it has done, and its place: the least is the next.
+    turns = [(0, 0, place) for place in range(len(sweeps))]
+    while turns:
+        _, done, place = heapq.heappop(turns)
+        try:
+            heapq.heappush(turns, (next(sweeps[place]), done + 1, place))
+        except StopIteration as end:
+            results[place] = end.value
+    return [result for result in results if result is not None]
 
 
 def _groups(jobs: Sequence[str], rng: np.random.Generator) -> list[list[str]]:

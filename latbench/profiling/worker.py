@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ import numpy as np
 from latbench.errors import LatbenchError
 from latbench.profiling.channel import Channel, Message, pack_times
 from latbench.registry import RUNTIMES, load
-from latbench.runtimes import Session
+from latbench.runtimes import Runtime, Session, random_inputs
+from latbench.runtimes.numerics import difference, require_finite
 from latbench.spaces.workload import TensorSpec, Workload
 from latbench.target import Target
 from latbench.timing import (
@@ -91,8 +92,11 @@ def serve(channel: Channel) -> None:
         channel.send({"type": "compiling", "job": message["job"]})
         start = time.perf_counter()
         try:
-            session: Session = runtime.compile(_workload(message, folder), target)
+            workload = _workload(message, folder)
+            session: Session = runtime.compile(workload, target)
             session.run_once()
+            compile_ms = (time.perf_counter() - start) * 1e3
+            numerics = _numerics(runtime, session, workload, target)
         # An engine can refuse a workload with any exception; that is this subject's result.
         except Exception as failure:  # noqa: BLE001
             channel.send({"type": "failed", "job": message["job"], "reason": _reason(failure)})
@@ -101,8 +105,9 @@ def serve(channel: Channel) -> None:
             {
                 "type": "compiled",
                 "job": message["job"],
-                "compile_ms": (time.perf_counter() - start) * 1e3,
+                "compile_ms": compile_ms,
                 "precision_run": str(session.precision_run),
+                "numerics": numerics,
             }
         )
         return session
@@ -146,6 +151,31 @@ def _describe(channel: Channel, task: Message, folder: Path) -> None:
     except Exception as failure:  # noqa: BLE001
         channel.send({"type": "untold", "reason": _reason(failure)})
     channel.send({"type": "end"})
+
+
+def _numerics(
+    runtime: Runtime, session: Session, workload: Workload, target: Target
+) -> Mapping[str, Any]:
+    """Return how far the outputs are from fp32, where there is a reason to doubt them.
+
+    Networks of a space in fp32 are left out: each would be compiled twice, and the runtimes' own
+    checks cover them.
+
+    Raises:
+        MeasurementError: the outputs are not finite.
+    """
+    if target.precision == "fp32" and workload.recipe["kind"] != "file":
+        return {}
+    inputs = random_inputs(workload.inputs)
+    outputs = session.outputs(inputs)
+    require_finite(outputs)
+    if not outputs:
+        return {}
+    try:
+        reference = runtime.reference(workload, target).outputs(inputs)
+    except LatbenchError as failure:
+        return {"no_reference": _reason(failure)}
+    return difference(outputs, reference)
 
 
 def _stay_on_one_cpu() -> None:

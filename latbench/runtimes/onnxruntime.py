@@ -55,23 +55,24 @@ class OnnxRuntime(Runtime):
             raise UsageError(f"optimisation={level!r} is unknown; use one of {', '.join(_LEVELS)}")
 
     def _compile(self, workload: Workload, target: Target) -> Session:
-        return OnnxRuntimeSession(workload, partial(self.settings, target))
+        return OnnxRuntimeSession(workload, partial(session_options, target))
 
-    def settings(self, target: Target) -> Any:
-        """Return new session options for ``target``."""
-        import onnxruntime
 
-        settings = onnxruntime.SessionOptions()
-        settings.graph_optimization_level = getattr(
-            onnxruntime.GraphOptimizationLevel,
-            _LEVELS[dict(target.options).get("optimisation", "all")],
-        )
-        settings.intra_op_num_threads = target.threads
-        settings.inter_op_num_threads = 1
-        settings.log_severity_level = 4  # refusals come as exceptions; nothing else is of use
-        # Idle subjects of a group must not burn the core that another one is timed on.
-        settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        return settings
+def session_options(target: Target) -> Any:
+    """Return ONNX Runtime's options of a session for ``target``."""
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.graph_optimization_level = getattr(
+        onnxruntime.GraphOptimizationLevel,
+        _LEVELS[dict(target.options).get("optimisation", "all")],
+    )
+    settings.intra_op_num_threads = target.threads
+    settings.inter_op_num_threads = 1
+    settings.log_severity_level = 4  # refusals come as exceptions; nothing else is of use
+    # Idle subjects of a group must not burn the core that another one is timed on.
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return settings
 
 
 class OnnxRuntimeSession(Session):
@@ -105,7 +106,7 @@ class OnnxRuntimeSession(Session):
                 self._binding.bind_output(name)
         # ONNX Runtime raises a class of its own for each status, without a common base.
         except Exception as failure:
-            raise MeasurementError(f"onnxruntime refused it: {_reason(failure)}") from failure
+            raise MeasurementError(f"onnxruntime refused it: {reason_of(failure)}") from failure
 
     def run_once(self) -> None:
         """See :class:`Session`."""
@@ -116,7 +117,7 @@ class OnnxRuntimeSession(Session):
         try:
             return list(self._session.run(self._outputs, dict(inputs)))
         except Exception as failure:
-            raise MeasurementError(f"onnxruntime cannot run it: {_reason(failure)}") from failure
+            raise MeasurementError(f"onnxruntime cannot run it: {reason_of(failure)}") from failure
 
     def kernels(self, runs: int = PROFILED_RUNS) -> CompiledGraph:
         """See :class:`Session`."""
@@ -129,5 +130,6 @@ class OnnxRuntimeSession(Session):
         return Path(self._session.end_profiling())
 
 
-def _reason(failure: Exception) -> str:
+def reason_of(failure: Exception) -> str:
+    """Return the first line of what ONNX Runtime says."""
     return (str(failure).strip() or type(failure).__name__).splitlines()[0]

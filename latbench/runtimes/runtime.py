@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from latbench.errors import UnavailableError, UsageError
-from latbench.registry import nearest
+from latbench.registry import RUNTIMES, load, nearest
 from latbench.runtimes.kernel import CompiledGraph
 from latbench.spaces.workload import TensorSpec, Workload
 from latbench.target import Target
@@ -152,6 +152,19 @@ class Runtime(ABC):
         """
         self.check(target)
         return self._compile(workload, target)
+
+    def reference(self, workload: Workload, target: Target) -> Session:
+        """Return ``workload`` in fp32 with the weights that this runtime gives it.
+
+        Here by ONNX Runtime without optimisation; a runtime with weights of its own overrides it.
+
+        Raises:
+            MeasurementError: there is none for this workload.
+        """
+        engine: Runtime = load(RUNTIMES, "onnxruntime")()
+        return engine.compile(
+            workload, engine.target(target.device, options={"optimisation": "disabled"})
+        )
 
 
 def random_inputs(specs: tuple[TensorSpec, ...]) -> dict[str, Array]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, ClassVar
@@ -17,14 +18,15 @@ from latbench.spaces.workload import Workload
 from latbench.target import Target
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 class TorchRuntime(Runtime):
-    """Eager PyTorch in inference mode."""
+    """Eager PyTorch in inference mode; ``amp`` computes in bfloat16 where autocast does."""
 
     name: ClassVar[str] = "torch"
     one_kernel_a_node: ClassVar[bool] = True
+    precisions: ClassVar[tuple[str, ...]] = ("fp32", "amp")
 
     def available(self) -> str | None:
         """See :class:`Runtime`."""
@@ -37,41 +39,66 @@ class TorchRuntime(Runtime):
         return version("torch")
 
     def _compile(self, workload: Workload, target: Target) -> Session:
-        return TorchSession(workload, target.threads)
+        return TorchSession(workload, target)
+
+    def reference(self, workload: Workload, target: Target) -> Session:
+        """See :class:`Runtime`; eager PyTorch, whose weights are drawn by torch."""
+        return TorchSession(workload, dataclasses.replace(target, precision="fp32"))
 
 
 class TorchSession(Session):
     """A module in evaluation mode with its inputs as tensors."""
 
-    def __init__(self, workload: Workload, threads: int) -> None:
-        """Build the module of ``workload`` and run it with ``threads`` threads."""
+    def __init__(self, workload: Workload, target: Target) -> None:
+        """Build the module of ``workload``, to be run as ``target`` says."""
         import torch
 
-        torch.set_num_threads(threads)
+        torch.set_num_threads(target.threads)
+        self.precision_run = target.precision
         self._module = module_of(workload).eval()
+        self._run = self._made(self._module, target)
         self._names = [spec.name for spec in workload.inputs]
         inputs = random_inputs(workload.inputs)
         self._inputs = [torch.from_numpy(inputs[name]) for name in self._names]
         self._inference = torch.inference_mode
 
+    def _made(self, module: nn.Module, target: Target) -> Callable[..., Tensor]:
+        """Return what is called to run ``module``."""
+        return module if target.precision == "fp32" else autocast(module)
+
     def run_once(self) -> None:
         """See :class:`Session`."""
         with self._inference():
-            self._module(*self._inputs)
+            self._run(*self._inputs)
 
     def outputs(self, inputs: Mapping[str, Array]) -> list[Array]:
         """See :class:`Session`."""
         import torch
 
+        # Tensors made in inference mode are of another kind: torch.compile would compile again.
+        tensors = [torch.from_numpy(np.asarray(inputs[name])) for name in self._names]
         with self._inference():
-            tensors = [torch.from_numpy(np.asarray(inputs[name])) for name in self._names]
-            return [self._module(*tensors).numpy()]
+            return [self._run(*tensors).float().numpy()]
 
     def kernels(self, runs: int = PROFILED_RUNS) -> CompiledGraph:
         """See :class:`Session`; its source nodes are layers."""
         from latbench.runtimes.torch_profile import profiled
 
+        if self.precision_run == "amp":
+            return profiled(self._module, self._inputs, runs, autocast)
         return profiled(self._module, self._inputs, runs)
+
+
+def autocast(module: nn.Module) -> Callable[..., Tensor]:
+    """Return a function that runs ``module`` in bfloat16 where autocast holds that safe."""
+    import torch
+
+    def run(*inputs: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            result: Tensor = module(*inputs)
+            return result
+
+    return run
 
 
 def module_of(workload: Workload) -> nn.Module:

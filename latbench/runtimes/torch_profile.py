@@ -8,7 +8,7 @@ kernel of that module.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -43,21 +43,28 @@ def layers(module: nn.Module) -> list[str]:
     ]
 
 
-def profiled(module: nn.Module, inputs: Sequence[Tensor], runs: int) -> CompiledGraph:
+def profiled(
+    module: nn.Module,
+    inputs: Sequence[Tensor],
+    runs: int,
+    wrap: Callable[[nn.Module], Callable[..., Tensor]] = lambda module: module,
+) -> CompiledGraph:
     """Return the layers of ``module`` with their median times over ``runs`` runs on ``inputs``.
 
-    The module itself is left as it is. A layer that no run reaches is among the folded.
+    The module itself is left as it is; what is run is ``wrap`` of a copy. A layer that no run
+    reaches is among the folded.
     """
     watched = copy.deepcopy(module)
     for name, child in watched.named_modules():
         _watch(child, _RANGE + name)
+    run = wrap(watched)
     with torch.inference_mode():
         for _ in range(_LEAD_IN):
-            watched(*inputs)
+            run(*inputs)
         with profile(activities=[ProfilerActivity.CPU], acc_events=True) as profiler:
             for _ in range(runs):
                 with record_function(_WHOLE):
-                    watched(*inputs)
+                    run(*inputs)
     wholes = [event for event in profiler.events() if event.name == _WHOLE]
     found: dict[str, _Layer] = {}
     for number, whole in enumerate(wholes):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy as np
 from latbench.errors import MeasurementError
 from latbench.profiling.process import Describer, Executor, LocalExecutor
 from latbench.profiling.subjects import Subject, block_subjects, model_subject, network_subjects
-from latbench.profiling.sweep import Instance, Sweep
+from latbench.profiling.sweep import Instance, Sweep, SweepResult, in_turns
 from latbench.runtimes import CompiledGraph
 from latbench.spaces import SearchSpace
 from latbench.store import Store
@@ -24,12 +24,13 @@ from latbench.timing import Protocol
 from latbench.workflows.architectures import draw
 from latbench.workflows.measured import REPEAT
 from latbench.workflows.progress import Progress, Tick, silent
+from latbench.workflows.side_by_side import add_speedups, column
 
 MODEL_PROCESSES = 3
 """Processes that a user's model is timed in; subjects of a sweep have the protocol's."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Profiled:
     """What was measured.
 
@@ -37,17 +38,27 @@ class Profiled:
         targets: the targets, in the order they were given.
         measured: subjects measured now, over all targets.
         reused: subjects that the store held already.
-        failed: ``{"workload", "reason"}`` of each subject without a latency.
+        failed: ``{"workload", "runtime", "reason"}`` of each subject without a latency.
         rows: one row a subject and target, for people and for JSON.
         compiled: the compiled graph of each model and target, where they were asked for.
     """
 
     targets: list[Target]
-    measured: int
-    reused: int
-    failed: list[dict[str, str]]
-    rows: list[dict[str, Any]]
+    measured: int = 0
+    reused: int = 0
+    failed: list[dict[str, str]] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
     compiled: list[Compiled] = field(default_factory=list)
+
+    def add(self, target: Target, subjects: Sequence[Subject], swept: SweepResult) -> None:
+        """Take in what a sweep over ``subjects`` did on ``target``."""
+        names = dict(zip(swept.jobs, (one.workload.name for one in subjects), strict=True))
+        self.failed += [
+            {"workload": names[job], "runtime": column(target.to_dict()), "reason": reason}
+            for job, reason in swept.failed.items()
+        ]
+        self.measured += len(swept.measured)
+        self.reused += len(swept.reused)
 
 
 @dataclass(frozen=True)
@@ -118,6 +129,8 @@ def profile(
 ) -> Profiled:
     """Measure what ``wanted`` names on every target, as far as the store lacks it.
 
+    Targets take turns, so that what changes on the machine meanwhile hits all of them alike.
+
     Args:
         store: takes the measurements.
         targets: what to measure on, and where.
@@ -138,49 +151,57 @@ def profile(
         # A model alone is judged by itself, so its processes have to tell how far they differ.
         protocol = dataclasses.replace(protocol, processes=MODEL_PROCESSES)
     deadline = None if budget_s is None else time.monotonic() + budget_s
-    measured, reused = 0, 0
-    failed: list[dict[str, str]] = []
-    rows: list[dict[str, Any]] = []
-    compiled: list[Compiled] = []
-    for target, instance in targets:
-        with progress("preparing the workloads") as tick:
-            subjects = _subjects(wanted, target.batch, tick)
-        again = [one for one in subjects if one.kind == "network"][: wanted.repeats]
-        for campaign, chosen in (("main", subjects), (REPEAT, again)):
-            if not chosen:
-                continue
-            what = "measuring" if campaign == "main" else "measuring again"
-            with progress(f"{what} {len(chosen)} subjects on {target.runtime}") as tick:
-                sweep = Sweep(
-                    store,
-                    target,
-                    instance,
-                    protocol,
-                    campaign,
-                    executor,
-                    None if deadline is None else deadline - time.monotonic(),
-                    tick,
-                )
-                result = sweep.run(chosen, retry_failed)
-            names = dict(zip(result.jobs, (one.workload.name for one in chosen), strict=True))
-            failed += [
-                {"workload": names[job], "reason": reason} for job, reason in result.failed.items()
-            ]
-            measured += len(result.measured)
-            reused += len(result.reused)
+    with progress("preparing the workloads") as tick:
+        batches = list(dict.fromkeys(target.batch for target, _ in targets))
+        subjects = {batch: _subjects(wanted, batch, tick) for batch in batches}
+    result = Profiled([target for target, _ in targets])
+    for campaign in ("main", REPEAT):
+        chosen = [
+            subjects[target.batch] if campaign == "main" else _again(subjects[target.batch], wanted)
+            for target, _ in targets
+        ]
+        if not any(chosen):
+            continue
+        what = "measuring" if campaign == "main" else "measuring again"
+        on = ", ".join(target.runtime for target, _ in targets)
+        with progress(f"{what} {len(chosen[0])} subjects on {on}") as tick:
+            left_s = None if deadline is None else deadline - time.monotonic()
+            ticks = _summed(tick, len(targets))
+            done = in_turns(
+                [
+                    Sweep(store, target, instance, protocol, campaign, executor, left_s, one).steps(
+                        some, retry_failed
+                    )
+                    for (target, instance), some, one in zip(targets, chosen, ticks, strict=True)
+                ]
+            )
+        for (target, _), some, swept in zip(targets, chosen, done, strict=True):
+            result.add(target, some, swept)
             if campaign == "main":
-                rows += _rows(store, target, chosen, result.jobs)
-        if wanted.kernels:
+                result.rows += _rows(store, target, some, swept.jobs)
+    add_speedups(result.rows)
+    if wanted.kernels:
+        for target, _ in targets:
             with progress(f"asking {target.runtime} for its kernels") as tick:
-                here = rows[-len(subjects) :]
-                latency_ms = {row["workload"]: row["latency_ms"] for row in here}
-                told = _compiled(subjects, target, latency_ms, describer or LocalExecutor(), tick)
-            for subject, found in told:
-                if isinstance(found, str):
-                    failed.append({"workload": subject.workload.name, "reason": found})
-                else:
-                    compiled.append(found)
-    return Profiled([target for target, _ in targets], measured, reused, failed, rows, compiled)
+                _tell_kernels(
+                    result, target, subjects[target.batch], describer or LocalExecutor(), tick
+                )
+    return result
+
+
+def _again(subjects: Sequence[Subject], wanted: Wanted) -> list[Subject]:
+    return [one for one in subjects if one.kind == "network"][: wanted.repeats]
+
+
+def _summed(tick: Tick, count: int) -> list[Tick]:
+    """Return ``count`` ticks that together tell ``tick`` how far all of them are."""
+    told = [(0, 0)] * count
+
+    def of(place: int, done: int, total: int) -> None:
+        told[place] = (done, total)
+        tick(sum(done for done, _ in told), sum(total for _, total in told))
+
+    return [partial(of, place) for place in range(count)]
 
 
 def _subjects(wanted: Wanted, batch: int, tick: Tick) -> list[Subject]:
@@ -200,29 +221,32 @@ def _subjects(wanted: Wanted, batch: int, tick: Tick) -> list[Subject]:
     return subjects
 
 
-def _compiled(
-    subjects: Sequence[Subject],
+def _tell_kernels(
+    result: Profiled,
     target: Target,
-    latency_ms: Mapping[str, float | None],
+    subjects: Sequence[Subject],
     describer: Describer,
     tick: Tick,
-) -> list[tuple[Subject, Compiled | str]]:
-    """Return the compiled graph of each model that could be timed, or why there is none."""
-    models = [one for one in subjects if one.kind == "model"]
+) -> None:
+    """Take in the compiled graph of each model that could be timed on ``target``, or why not."""
+    on = column(target.to_dict())
+    timed = {
+        row["workload"]: row["latency_ms"]
+        for row in result.rows
+        if column(row["target"]) == on and row["latency_ms"] is not None
+    }
     # Why the others fail has been told once.
-    models = [one for one in models if latency_ms.get(one.workload.id) is not None]
-    told: list[tuple[Subject, Compiled | str]] = []
-    for done, one in enumerate(models, start=1):
-        workload = one.workload
+    models = [one.workload for one in subjects if one.kind == "model" and one.workload.id in timed]
+    for done, workload in enumerate(models, start=1):
         try:
             graph = describer.describe(workload, target)
         except MeasurementError as failure:
-            told.append((one, str(failure)))
+            reason = {"workload": workload.name, "runtime": on, "reason": str(failure)}
+            result.failed.append(reason)
         else:
-            known_ms = latency_ms[workload.id]
-            told.append((one, Compiled(workload.id, workload.name, target, graph, known_ms)))
+            known_ms = timed[workload.id]
+            result.compiled.append(Compiled(workload.id, workload.name, target, graph, known_ms))
         tick(done, len(models))
-    return told
 
 
 def _rows(
@@ -250,6 +274,17 @@ def _rows(
                 "p90_ms": one.p90_ms if one else None,
                 "half_width": one.half_width if one else None,
                 "status": one.status if one else "not measured",
+                **_numerics(store, job),
             }
         )
     return rows
+
+
+def _numerics(store: Store, job: str) -> dict[str, float]:
+    """Return ``relative_l2``, how far the outputs of a job are from fp32, where that was looked at.
+
+    It is the greatest of its processes.
+    """
+    told = [process.provenance.get("numerics", {}) for process in store.processes(job)]
+    known = [numerics["relative_l2"] for numerics in told if "relative_l2" in numerics]
+    return {"relative_l2": max(known)} if known else {}

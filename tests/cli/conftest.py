@@ -167,6 +167,12 @@ def answer(*arguments: object) -> dict[str, Any]:
     return found
 
 
+@pytest.fixture(scope="session", name="answer")
+def _answer() -> Callable[..., dict[str, Any]]:
+    """The function :func:`answer`, for fixtures that outlive a test."""
+    return answer
+
+
 @pytest.fixture(scope="session")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
     """Measurements of this machine, quickly taken, and a predictor fitted to them."""

@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, helper
 
 import latbench
 from latbench.errors import MeasurementError
 from latbench.profiling.process import LocalExecutor
+from latbench.spaces.weights import with_weights
 
 Run = Callable[..., Any]
 
+BOTH = ("--runtime", "onnxruntime", "--runtime", "onnxruntime:fp32", "--runtime", "torch")
 QUICK = ("--space", "digits-mobilenet", "--protocol", "quick")
 
 
@@ -61,12 +64,9 @@ def test_half_of_the_work_is_not_done_twice(
         ("--networks -1", "'--networks'"),
         ("--budget 5", "'5' has no unit; write 5ms"),
         ("--model net.onnx --space fbnet", "add --blocks or --networks N"),
-        ("--networks 1 --kernels", "--kernels is for ONNX files; add --model F.onnx"),
         ("--networks 1 --space digits-mobilnet", "did you mean 'digits-mobilenet'?"),
         ("--networks 1 --device v100", "no v100 here"),
         ("--networks 1 --runtime onnxruntime:fp16", "no precision 'fp16'"),
-        ("--networks 1 --timeout 5", "'5' has no unit; write 5ms"),
-        ("--networks 1 --memory-limit 8", "'8' has no unit; write 8GiB"),
         ("--networks 1 --protocol fast", "'--protocol'"),
         ("--networks 1 --executor slurm", "'--executor'"),
     ],
@@ -92,6 +92,108 @@ def test_a_file_that_is_no_model_is_refused(run: Run, content: str | None, says:
     assert (done.code, done.out) == (2, "")
     assert "net.onnx" in done.err.splitlines()[-1]
     assert says in done.err.splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def both(answer: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Any]:
+    """Five networks on two runtimes: the URL of their store, and the document."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('both') / 'measured.db'}"
+    amount = ("--networks", 5, "--repeats", 0, "--store", url)
+    return url, answer("profile", *QUICK, *amount, *BOTH)
+
+
+def test_runtimes_side_by_side_in_the_document(both: tuple[str, Any]) -> None:
+    """Every row of the second runtime says how many times as fast it is, within which bounds."""
+    _, found = both
+    assert [target["runtime"] for target in found["targets"]] == ["onnxruntime", "torch"]
+    assert found["measured"] == len(found["rows"]) == 10
+    first, second = found["rows"][:5], found["rows"][5:]
+    for base, row in zip(first, second, strict=True):
+        assert base["arch"] == row["arch"]
+        assert "speedup" not in base
+        assert row["speedup"] == pytest.approx(base["latency_ms"] / row["latency_ms"])
+        assert row["speedup_low"] <= row["speedup"]
+        assert row["speedup_high"] is None or row["speedup"] <= row["speedup_high"]
+    (mean,) = found["speedups"]
+    assert (mean["runtime"], mean["than"], mean["subjects"]) == (
+        "torch fp32",
+        "onnxruntime fp32",
+        5,
+    )
+    (pair,) = found["ranking"]
+    assert pair["networks"] == 5
+    assert -1 <= pair["spearman"] <= 1
+
+
+def test_runtimes_side_by_side_in_the_table(
+    run: Run, both: tuple[str, Any], copy_of: Callable[[str], str]
+) -> None:
+    """One row a network, one column a runtime, and the sentences that sum it up."""
+    url, found = both
+    amount = ("--networks", 5, "--repeats", 0, "--store", copy_of(url))
+    done = run("profile", *QUICK, *amount, *BOTH)
+    assert done.code == 0
+    lines = done.out.splitlines()
+    (head,) = [line for line in lines if "what" in line]
+    assert head.index("onnxruntime fp32") < head.index("torch fp32")
+    for row in found["rows"][5:]:
+        (line,) = [line for line in lines if row["name"] in line]
+        assert f"{row['speedup']:.3g}×" in line
+    mean = found["speedups"][0]["geometric_mean"]
+    assert f"torch fp32 is {mean:.3g}× as fast as onnxruntime fp32" in done.out
+    assert "Spearman rank correlation of 5 networks" in done.out
+    assert "0 measured now, 10 were there" in done.out
+
+
+def test_one_runtime_has_no_speedup(measured: Any) -> None:
+    """With one runtime there is nothing to compare: the document stays as it was."""
+    assert not {"speedups", "ranking"} & set(measured.profiled)
+    assert not any("speedup" in row for row in measured.profiled["rows"])
+
+
+def test_failures_say_on_which_runtime(run: Run, tmp_path: Path) -> None:
+    """A file that one runtime cannot take fails there alone, and has its latency elsewhere."""
+    space = latbench.space("digits-mobilenet")
+    model = with_weights(space.block_workload(space.blocks[1]).model)
+    Path("block.onnx").write_bytes(model.SerializeToString())
+    done = run("profile", "--model", "block.onnx", "--protocol", "quick", *BOTH, "--json")
+    found = json.loads(done.out)
+    (failure,) = found["failed"]
+    assert (failure["workload"], failure["runtime"]) == ("block.onnx", "torch fp32")
+    assert "exists as ONNX only" in failure["reason"]
+    assert [row["latency_ms"] is None for row in found["rows"]] == [False, True]
+    assert found["speedups"] == found["ranking"] == []
+
+
+def test_outputs_that_are_no_numbers_are_a_failure(run: Run) -> None:
+    """A latency of NaN is none: they run at another speed, and nobody would deploy them."""
+    make = helper.make_tensor_value_info
+    nodes = [
+        helper.make_node("Abs", ["x"], ["a"]),
+        helper.make_node("Neg", ["a"], ["n"]),
+        helper.make_node("Sqrt", ["n"], ["y"]),
+    ]
+    values = (make(name, TensorProto.FLOAT, [1, 8]) for name in "xy")
+    graph = helper.make_graph(nodes, "g", [next(values)], [next(values)])
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), "nan.onnx")
+    done = run("profile", "--model", "nan.onnx", "--protocol", "quick", "--json")
+    assert done.code == 1
+    (failure,) = json.loads(done.out)["failed"]
+    assert "8 of 8 values that it gives are NaN or infinite" in failure["reason"]
+
+
+def test_outputs_far_from_fp32_are_noted(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A precision that is not fp32 says how far it is off, and more than a little is told."""
+    amount = ("--networks", 1, "--repeats", 0, "--runtime", "torch:amp")
+    done = run("profile", *QUICK, *amount, "--json")
+    (row,) = json.loads(done.out)["rows"]
+    assert 1e-4 < row["relative_l2"] < 0.05
+    assert "relative L2" not in done.err
+    monkeypatch.setattr("latbench.runtimes.numerics.GREATEST_RELATIVE_L2", 1e-4)
+    done = run("profile", *QUICK, *amount)
+    assert "torch amp: its outputs are" in done.err
+    assert "from those in fp32 (relative L2)" in done.err
 
 
 @pytest.fixture

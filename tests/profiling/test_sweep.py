@@ -15,7 +15,7 @@ from latbench.errors import UsageError
 from latbench.profiling.channel import pack_times
 from latbench.profiling.process import Report, Task
 from latbench.profiling.subjects import Subject
-from latbench.profiling.sweep import Instance, Sweep, SweepResult
+from latbench.profiling.sweep import Instance, Sweep, SweepResult, in_turns
 from latbench.store import MeasurementRow, Store
 from latbench.target import Target
 from latbench.timing import Protocol
@@ -426,3 +426,67 @@ def test_another_batch_is_refused(measure: Measure, named: Named, stage: Stage) 
     with pytest.raises(UsageError, match="batch 4 and the target 1"):
         measure([named("a"), named("b", batch=4)])
     assert stage.groups == []
+
+
+# Several sweeps
+
+
+@pytest.fixture
+def together(store: Store, instance: Instance, fast: Protocol) -> Callable[..., list[SweepResult]]:
+    """A function that runs sweeps over subjects, one for each runtime version, in turns."""
+
+    def run(stage: Stage, **subjects: Sequence[Subject]) -> list[SweepResult]:
+        return in_turns(
+            [
+                Sweep(store, Target("cpu", "odd", version), instance, fast, executor=stage).steps(
+                    some
+                )
+                for version, some in subjects.items()
+            ]
+        )
+
+    return run
+
+
+class Diary(Stage):
+    """A stage that writes down which runtime version each group was for, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.versions: list[str] = []
+
+    def run(self, task: Task, report: Report) -> str | None:
+        self.versions.append(task.target.runtime_version)
+        return super().run(task, report)
+
+
+def test_runtimes_alternate_group_by_group(
+    together: Callable[..., list[SweepResult]], named: Named
+) -> None:
+    """One after the other they would be measured on a machine that changed in between."""
+    diary = Diary()
+    many = [named(f"s{number}") for number in range(20)]
+    first, second = together(diary, a=many, b=many)
+    assert diary.versions == ["a", "b"] * 4
+    assert len(first.measured) == len(second.measured) == 20
+    assert diary.groups[0::2] == diary.groups[1::2]  # and in the same company
+
+
+def test_no_runtime_runs_ahead(together: Callable[..., list[SweepResult]], named: Named) -> None:
+    """The one with fewer groups waits for the end of the others' pass."""
+    diary = Diary()
+    many = [named(f"s{number}") for number in range(40)]
+    few, all_of_them = together(diary, few=many[:2], all=many)
+    assert diary.versions == ["few", "all", "all", "all"] * 2
+    assert (len(few.measured), len(all_of_them.measured)) == (2, 40)
+
+
+def test_results_come_in_the_order_of_the_sweeps(
+    together: Callable[..., list[SweepResult]], named: Named
+) -> None:
+    """Whichever ends first; one may have nothing to do, or only what fails."""
+    results = together(
+        Diary(), a=[named("x"), named("y")], none=[], failing=[named("fails"), named("x")]
+    )
+    assert [len(result.jobs) for result in results] == [2, 0, 2]
+    assert [len(result.failed) for result in results] == [0, 0, 1]

@@ -10,11 +10,14 @@ from onnx import ModelProto
 from latbench import registry
 from latbench.runtimes import CompiledGraph, Runtime
 from latbench.runtimes.onnxruntime import OnnxRuntime
+from latbench.runtimes.onnxruntime_gpu import OnnxRuntimeCuda, OnnxRuntimeTensorRt
 from latbench.runtimes.openvino import OpenVino
 from latbench.runtimes.torch import TorchRuntime, module_of
+from latbench.runtimes.torch_compile import TorchCompile
 from latbench.runtimes.torch_profile import layers
 from latbench.spaces import Workload
 from latbench.spaces.exporting import export_module
+from latbench.target import Target
 from latbench.testing.runtimes import RuntimeSuite
 
 
@@ -29,6 +32,16 @@ class TestOnnxRuntime(RuntimeSuite):
             runtime.target("cpu", options=options) for options in ({}, {"optimisation": level})
         )
         assert plain.key != levelled.key
+
+
+class TestOnnxRuntimeCuda(RuntimeSuite):
+    def make_runtime(self) -> Runtime:
+        return OnnxRuntimeCuda()
+
+
+class TestOnnxRuntimeTensorRt(RuntimeSuite):
+    def make_runtime(self) -> Runtime:
+        return OnnxRuntimeTensorRt()
 
 
 class TestOpenVino(RuntimeSuite):
@@ -54,6 +67,30 @@ class TestTorch(RuntimeSuite):
         }
         sums = [kernel.name for kernel in told.kernels if kernel.name in parents]
         return [*layers(module), *sums]
+
+
+class TestTorchAmp(TestTorch):
+    tolerance: ClassVar[float] = 0.05  # bfloat16 has eight bits, and depth adds up its errors
+
+    def make_target(self, runtime: Runtime, batch: int = 1) -> Target:
+        return runtime.target("cpu", "amp", batch)
+
+
+class TestTorchCompile(RuntimeSuite):
+    reads_onnx: ClassVar[bool] = False
+
+    def make_runtime(self) -> Runtime:
+        return TorchCompile()
+
+    def reference(self, workload: Workload) -> ModelProto:
+        return TestTorch().reference(workload)
+
+
+class TestTorchCompileAmp(TestTorchCompile):
+    tolerance: ClassVar[float] = TestTorchAmp.tolerance
+
+    def make_target(self, runtime: Runtime, batch: int = 1) -> Target:
+        return runtime.target("cpu", "amp", batch)
 
 
 def test_every_bundled_runtime_is_under_contract() -> None:

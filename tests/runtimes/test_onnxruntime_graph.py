@@ -163,7 +163,7 @@ def test_names_that_are_doubled_or_empty_do_not_matter(tmp_path: Path, level: st
     # ONNX Runtime refuses to time a model with doubled names; other runtimes take it.
     runtime = OnnxRuntime()
     target = runtime.target("cpu", options={"optimisation": level})
-    found = profiled(model(tmp_path, nodes), partial(runtime.settings, target), runs=2)
+    found = profiled(model(tmp_path, nodes), partial(session_options, target), runs=2)
     seen = [name for group in groups(found) for name in group]
     assert sorted(seen) == sorted(["same:a", "same:b", "n0", "Relu:d", "a name, with [brackets]"])
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 import latbench
 from latbench.runtimes import random_inputs
-from latbench.runtimes.torch import module_of
+from latbench.runtimes.torch import TorchRuntime, module_of
 from latbench.runtimes.torch_profile import profiled
 
 
@@ -97,3 +97,17 @@ def test_profiling_leaves_the_module_as_it_is() -> None:
     profiled(network, [torch.randn(4)], runs=1)
     assert not network[0]._forward_pre_hooks
     assert not network[0]._forward_hooks
+
+
+def test_amp_computes_in_bfloat16() -> None:
+    """Under autocast the convolutions give bfloat16; what is returned can still be compared."""
+    space = latbench.space("digits-mobilenet", image_size=16)
+    workload = space.network_workload([0] * 8)
+    runtime = TorchRuntime()
+    sessions = [runtime.compile(workload, runtime.target("cpu", one)) for one in ("fp32", "amp")]
+    assert [session.precision_run for session in sessions] == ["fp32", "amp"]
+    exact, rounded = (session.outputs(random_inputs(workload.inputs))[0] for session in sessions)
+    assert rounded.dtype == np.float32
+    assert (rounded != exact).mean() > 0.5
+    error = np.abs(rounded.astype(np.float64) - exact.astype(np.float64)).max()
+    assert error < 0.05 * np.abs(exact.astype(np.float64)).max()

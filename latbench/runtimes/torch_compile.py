@@ -1,0 +1,95 @@
+"""PyTorch compiled by inductor, on the processor."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from types import FunctionType
+from typing import TYPE_CHECKING, ClassVar
+
+from latbench.errors import LatbenchError, MeasurementError
+from latbench.runtimes.kernel import CompiledGraph
+from latbench.runtimes.runtime import PROFILED_RUNS, Session
+from latbench.runtimes.torch import TorchRuntime, TorchSession, autocast
+from latbench.spaces.workload import Workload
+from latbench.target import Target
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class TorchCompile(TorchRuntime):
+    """``torch.compile`` in inference mode; ``amp`` is compiled with autocast inside."""
+
+    name: ClassVar[str] = "torch-compile"
+
+    def available(self) -> str | None:
+        """See :class:`Runtime`."""
+        compiler = os.environ.get("CXX", "g++")
+        if shutil.which(compiler) is None:
+            return (
+                f"torch.compile needs a C++ compiler and there is no {compiler}; install g++, or "
+                "set CXX to the compiler that is here"
+            )
+        return super().available()
+
+    def _compile(self, workload: Workload, target: Target) -> Session:
+        return TorchCompileSession(workload, target)
+
+
+class TorchCompileSession(TorchSession):
+    """A module that was compiled as one graph for the shapes of its inputs."""
+
+    def __init__(self, workload: Workload, target: Target) -> None:
+        """Compile the module of ``workload``, which takes seconds."""
+        try:
+            super().__init__(workload, target)
+            self.run_once()  # torch compiles at the first call
+        except LatbenchError:
+            raise
+        # Tracing, inductor and the C++ compiler each have errors of their own.
+        except Exception as failure:
+            raise MeasurementError(f"torch.compile refused it: {_reason(failure)}") from failure
+
+    def _made(self, module: nn.Module, target: Target) -> Callable[..., Tensor]:
+        import torch
+
+        inner = module if target.precision == "fp32" else autocast(module)
+
+        def run(*inputs: Tensor) -> Tensor:
+            return inner(*inputs)
+
+        compiled: Callable[..., Tensor] = torch.compile(
+            _own(run),
+            fullgraph=True,
+            dynamic=False,
+            # Said here, it is part of the key under which inductor keeps what it compiled.
+            options={"cpp.threads": target.threads},
+        )
+        return compiled
+
+    def kernels(self, runs: int = PROFILED_RUNS) -> CompiledGraph:
+        """Refuse: inductor's kernels are not traced to layers."""
+        return Session.kernels(self, runs)
+
+
+def _own(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Return a copy of ``function`` with a code object of its own.
+
+    torch keeps what it compiled with the code object, and searches all of it at each call: sessions
+    that shared one would slow each other, and after eight of them torch would refuse.
+    """
+    assert isinstance(function, FunctionType)
+    return FunctionType(
+        function.__code__.replace(),
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+
+
+def _reason(failure: Exception) -> str:
+    lines = [line.strip() for line in str(failure).splitlines() if line.strip()]
+    return lines[0] if lines else type(failure).__name__
