@@ -11,6 +11,7 @@ from rich.console import Console
 from latbench.cli.options import (
     Budget,
     Memory,
+    PlaceName,
     SpaceRequest,
     seed_option,
     space_options,
@@ -80,10 +81,12 @@ _SHOWN = 40
 )
 @click.option(
     "--executor",
-    type=click.Choice(["local"]),
+    type=PlaceName(),
     default="local",
     show_default=True,
-    help="Where to measure: worker processes on this machine.",
+    metavar="local|ray|ray://HOST:PORT",
+    help="Where to measure: on this machine; through Ray, started here; or on the machines of a "
+    "Ray cluster.",
 )
 @seed_option
 def profile(
@@ -107,23 +110,26 @@ def profile(
     was. With neither --blocks, --networks nor --model it measures the blocks and 50 networks.
     """
     from latbench.profiling.child import Limits
-    from latbench.profiling.process import LocalExecutor
     from latbench.timing import Protocol
+    from latbench.workflows import place
     from latbench.workflows import profile as workflow
 
     wanted = _wanted(space, blocks, networks, repeats, models, seed)
-    targets = [setting.here() for setting in settings]
-    for target, _ in targets:
-        note(f"measuring on {target.label}")
-    with current().open_store() as store:
+    limits = Limits(timeout, memory_limit)
+    with (
+        place.opened(executor, settings, limits, note) as there,
+        current().open_store() as store,
+    ):
+        for target, _ in there.targets:
+            note(f"measuring on {target.label}")
         result = workflow.profile(
             store,
-            targets,
+            there.targets,
             wanted,
             protocol=Protocol.standard() if protocol == "standard" else Protocol.quick(),
             budget_s=budget,
             retry_failed=retry_failed,
-            executor=LocalExecutor(Limits(timeout, memory_limit), note),
+            executor=there.executor,
             progress=progress,
         )
     document = {
