@@ -208,7 +208,8 @@ def connected(place: str, wanted: Sequence[str]) -> Iterator[Cluster]:
             grpc.channel_ready_future(channel).result(timeout=_REACH_S)
             ray.init(f"{PREFIX}{host}:{port}", **quiet)
         except (grpc.FutureTimeoutError, ConnectionError, RuntimeError) as failure:
-            said = str(failure).split("\n")[0]
+            # A traceback of the far end has what matters last.
+            said = str(failure).strip().split("\n")[-1]
             raise UnavailableError(
                 f"{place} does not answer as a Ray head does{': ' + said if said else ''}; see "
                 f"that `ray start --head` runs there and that port {port} is open to this machine"
