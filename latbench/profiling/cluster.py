@@ -207,7 +207,12 @@ def connected(place: str, wanted: Sequence[str]) -> Iterator[Cluster]:
             # Ray itself would try for more than a minute.
             grpc.channel_ready_future(channel).result(timeout=_REACH_S)
             ray.init(f"{PREFIX}{host}:{port}", **quiet)
-        except (grpc.FutureTimeoutError, ConnectionError, RuntimeError) as failure:
+        except (
+            grpc.FutureTimeoutError,
+            ConnectionError,
+            RuntimeError,
+            ray.exceptions.RayError,
+        ) as failure:
             # A traceback of the far end has what matters last.
             said = str(failure).strip().split("\n")[-1]
             raise UnavailableError(

@@ -158,7 +158,12 @@ def test_a_sweep_runs_on_the_node_that_has_the_device(
     target = replace(odd, threads=2)
     puts: list[object] = []
     put = cluster.put
-    monkeypatch.setattr(cluster, "put", lambda value: [puts.append(value), put(value)][1])
+
+    def counted(value: object) -> Any:
+        puts.append(value)
+        return put(value)
+
+    monkeypatch.setattr(cluster, "put", counted)
     names = ["good", "environment at compile", "segfault at run"]
     result = Sweep(store, target, here, fast, executor=RayExecutor(cluster)).run(
         [named(name) for name in names]
@@ -209,7 +214,7 @@ def test_two_sweeps_at_once_never_overlap(
     ]
     for one in running:
         one.start()
-    spans = {}
+    spans: dict[tuple[int, str], tuple[float, float]] = {}
     for place, one in enumerate(running):
         result = one.finished()
         assert result.failed == {}

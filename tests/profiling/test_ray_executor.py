@@ -150,6 +150,20 @@ def test_waiting_is_said(task: Task) -> None:
 
 
 @pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("ray://head:1", "no node of ray://head:1 offers latbench:v100; start one"),
+        ("ray", "no v100 on this machine, where --executor ray starts Ray; start a node"),
+    ],
+)
+def test_a_device_that_is_not_offered(address: str, says: str) -> None:
+    """The error says how to offer it, in a command that can be typed."""
+    text = Cluster(None, address).absence("v100")
+    assert text.startswith(says)
+    assert """`ray start --address=HEAD:6379 --resources='{"latbench:v100": 1}'`""" in text
+
+
+@pytest.mark.parametrize(
     ("place", "address"),
     [("ray://head", ("head", 10001)), ("ray://10.0.0.1:20002", ("10.0.0.1", 20002))],
 )
