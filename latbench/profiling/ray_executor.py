@@ -84,7 +84,8 @@ class RayExecutor:
             except ClusterFault as fault:
                 self._identities.pop((node, task.target.runtime), None)
                 reason = str(fault)
-                self._say(f"{resource_of(task.target.device)} failed ({reason}); trying again")
+                if attempt < _RETRIES:
+                    self._say(f"{resource_of(task.target.device)} failed ({reason}); trying again")
         raise UnavailableError(
             f"{resource_of(task.target.device)} failed {1 + _RETRIES} times, {len(left.workloads)} "
             f"subjects of this group are not measured: {reason}; see to the node and run the "

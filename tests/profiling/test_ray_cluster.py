@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import latbench
@@ -291,23 +290,9 @@ def test_a_head_that_is_not_there_is_one_line(
     assert str(caught.value).startswith(f"{address} does not answer as a Ray head does; see")
 
 
-def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One line names the extra."""
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with (
-        pytest.raises(UnavailableError, match=r"pip install 'latbench\[cluster\]'"),
-        connected("ray", ["cpu"]),
-    ):
-        pass
-
-
 def test_ray_that_is_started_here_measures(tmp_path: Path) -> None:
     """``--executor ray`` needs no cluster, and gives what a local run gives."""
-    space = latbench.space("digits-mobilenet", image_size=8)
-    model = space.to_onnx(space.sample(np.random.default_rng(0), 1)[0])
-    (tmp_path / "mine.onnx").write_bytes(model.SerializeToString())
-    done = command(
-        "--model", "mine.onnx", "--protocol", "quick", "--executor", "ray", folder=tmp_path
-    )
+    wanted = ("--space", "digits-mobilenet", "--networks", "1", "--protocol", "quick")
+    done = command(*wanted, "--executor", "ray", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "1 measured now" in done.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from latbench.errors import UnavailableError
 from latbench.profiling.channel import Message
-from latbench.profiling.cluster import Cluster, ClusterFault, address_of
+from latbench.profiling.cluster import Cluster, ClusterFault, address_of, connected
 from latbench.profiling.process import Task
 from latbench.profiling.ray_executor import RayExecutor
 from latbench.profiling.subjects import Subject
@@ -114,9 +115,11 @@ def test_a_node_that_is_lost_after_all_was_done_is_not_needed(task: Task) -> Non
 def test_a_cluster_is_given_up_after_two_more_trials(task: Task) -> None:
     """The error names what failed, why, and that the next run goes on."""
     stage = Stage([LOST], [{"type": "broken", "reason": "disk full"}], [done("x"), LOST], [ENDED])
+    said: list[str] = []
     with pytest.raises(UnavailableError) as caught:
-        RayExecutor(stage, say=print).run(task, lambda *_: None)
+        RayExecutor(stage, say=said.append).run(task, lambda *_: None)
     assert len(stage.groups) == 3
+    assert len(said) == 2
     assert "latbench:cpu failed 3 times" in str(caught.value)
     assert "its node has died; see to the node" in str(caught.value)
     assert "goes on where it was" in str(caught.value)
@@ -170,3 +173,13 @@ def test_a_device_that_is_not_offered(address: str, says: str) -> None:
 def test_addresses_are_read(place: str, address: tuple[str, int]) -> None:
     """The port may be left out."""
     assert address_of(place) == address
+
+
+def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line names the extra."""
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with (
+        pytest.raises(UnavailableError, match=r"pip install 'latbench\[cluster\]'"),
+        connected("ray", ["cpu"]),
+    ):
+        pass
