@@ -36,6 +36,6 @@ $(READY): pyproject.toml constraints.txt
 	@if [ -e $(UNFINISHED) ]; then rm -rf $(VENV); fi
 	@touch $(UNFINISHED)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -c constraints.txt -e '.[dev,postgresql,tensorboard]'
+	$(BIN)/python -m pip install -c constraints.txt -e '.[dev,cluster,postgresql,tensorboard]'
 	@touch $@
 	@rm -f $(UNFINISHED)

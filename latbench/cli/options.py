@@ -68,6 +68,24 @@ class Memory(ParamType):
             self.fail(str(error), param, ctx)
 
 
+class PlaceName(ParamType):
+    """Where to measure: ``local``, ``ray`` or ``ray://HOST[:PORT]``."""
+
+    name = "place"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the name as it was given."""
+        from latbench.profiling.cluster import address_of
+
+        if value not in ("local", "ray"):
+            try:
+                address_of(value)
+            except ValueError:
+                message = f"{value!r} is no place to measure; write local, ray or ray://HOST:10001"
+                self.fail(message, param, ctx)
+        return value
+
+
 class KeyValue(ParamType):
     """``KEY=VALUE``; the value is a pair. With ``as_json``, what is JSON is read as JSON."""
 

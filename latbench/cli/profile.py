@@ -15,6 +15,7 @@ from latbench.cli.kernels import kernels_document, render_kernels
 from latbench.cli.options import (
     Budget,
     Memory,
+    PlaceName,
     SpaceRequest,
     seed_option,
     space_options,
@@ -90,10 +91,12 @@ _SHOWN = 40
 )
 @click.option(
     "--executor",
-    type=click.Choice(["local"]),
+    type=PlaceName(),
     default="local",
     show_default=True,
-    help="Where to measure: worker processes on this machine.",
+    metavar="local|ray|ray://HOST:PORT",
+    help="Where to measure: on this machine; through Ray, started here; or on the machines of a "
+    "Ray cluster.",
 )
 @seed_option
 def profile(
@@ -125,19 +128,24 @@ def profile(
     from latbench.profiling.process import LocalExecutor
     from latbench.runtimes.numerics import GREATEST_RELATIVE_L2
     from latbench.timing import Protocol
+    from latbench.workflows import place
     from latbench.workflows import profile as workflow
 
     if kernels and not models:
         raise UsageError("--kernels is for ONNX files; add --model F.onnx")
     wanted = _wanted(space, blocks, networks, repeats, models, seed)
+    if kernels and executor != "local":
+        raise UsageError(f"--kernels is told on this machine; leave out --executor {executor}")
     wanted = dataclasses.replace(wanted, kernels=kernels)
-    here = [setting.here() for setting in settings]
-    # NAME and NAME:fp32 are one target.
-    targets = list({target.key: (target, instance) for target, instance in here}.values())
-    for target, _ in targets:
-        note(f"measuring on {target.label}")
-    local = LocalExecutor(Limits(timeout, memory_limit), note)
-    with current().open_store() as store:
+    limits = Limits(timeout, memory_limit)
+    with (
+        place.opened(executor, settings, limits, note) as there,
+        current().open_store() as store,
+    ):
+        # NAME and NAME:fp32 are one target.
+        targets = list({target.key: (target, one) for target, one in there.targets}.values())
+        for target, _ in targets:
+            note(f"measuring on {target.label}")
         result = workflow.profile(
             store,
             targets,
@@ -145,8 +153,8 @@ def profile(
             protocol=Protocol.standard() if protocol == "standard" else Protocol.quick(),
             budget_s=budget,
             retry_failed=retry_failed,
-            executor=local,
-            describer=local,
+            executor=there.executor,
+            describer=LocalExecutor(limits, note),
             progress=progress,
         )
     document = {

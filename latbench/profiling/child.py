@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -53,6 +53,7 @@ def run_child(
     limits: Limits,
     report: Callable[[Message], None],
     environment: Mapping[str, str] = os.environ,
+    import_path: Sequence[str] | None = None,
 ) -> str | None:
     """Give ``request`` to a worker process and call ``report`` for each of its messages.
 
@@ -63,6 +64,7 @@ def run_child(
         limits: when to stop it.
         report: takes the messages.
         environment: variables that the worker gets, beside those that are set for it.
+        import_path: where it finds modules; where this process does by default.
 
     Returns:
         None if the worker came to its end, else what became of it, in one line.
@@ -72,7 +74,10 @@ def run_child(
     report({"type": "began", "provenance": provenance(target)})
     with (
         tempfile.TemporaryFile() as errors,
-        _worker(_environment(target, environment), errors) as (child, channel),
+        _worker(_environment(target, environment, import_path or sys.path), errors) as (
+            child,
+            channel,
+        ),
     ):
         watch = _Watch(child.pid, limits)
         try:
@@ -169,11 +174,13 @@ def _worker(
         child.wait()
 
 
-def _environment(target: Target, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the worker's environment: our import path, and the target's number of threads."""
+def _environment(
+    target: Target, environment: Mapping[str, str], import_path: Sequence[str]
+) -> dict[str, str]:
+    """Return the worker's environment: the import path, and the target's number of threads."""
     threads = str(target.threads)
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    path = os.pathsep.join(entry for entry in sys.path if entry)
+    path = os.pathsep.join(entry for entry in import_path if entry)
     return {**environment, **dict.fromkeys(names, threads), "PYTHONPATH": path}
 
 

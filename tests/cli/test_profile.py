@@ -68,7 +68,9 @@ def test_half_of_the_work_is_not_done_twice(
         ("--networks 1 --device v100", "no v100 here"),
         ("--networks 1 --runtime onnxruntime:fp16", "no precision 'fp16'"),
         ("--networks 1 --protocol fast", "'--protocol'"),
-        ("--networks 1 --executor slurm", "'--executor'"),
+        ("--networks 1 --executor slurm", "'--executor': 'slurm' is no place to measure"),
+        ("--networks 1 --executor ray://", "write local, ray or ray://HOST:10001"),
+        ("--networks 1 --executor ray://head:0", "write local, ray or ray://HOST:10001"),
     ],
 )
 def test_what_cannot_be_is_one_line(run: Run, arguments: str, says: str) -> None:

@@ -16,6 +16,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -242,6 +243,29 @@ def test_a_budget_bounds_the_timing_of_a_group(odd: Target, once: Protocol, name
     )
     assert death is None
     assert ends[-1] == "budget"
+
+
+def test_two_sweeps_on_one_device_take_turns(
+    store: Store, odd: Target, once: Protocol, named: Named
+) -> None:
+    """Their workers never time at once, though both sweeps run."""
+    instance = Instance(f"i1:{uuid.uuid4().hex}", "cpu")
+    sweeps = [
+        Sweep(store, odd, instance, once, campaign, LocalExecutor(say=print))
+        for campaign in ("main", "other")
+    ]
+    sentinel()  # it is built once, and PyTorch cannot do that in two threads at once
+    subjects = [named(f"slow {number}") for number in range(4)]
+    with ThreadPoolExecutor() as pool:
+        results = list(pool.map(lambda sweep: sweep.run(subjects), sweeps))
+    spans = []
+    for result in results:
+        assert result.failed == {}
+        rounds = [row for job in result.jobs for row in store.rounds(job)]
+        last = max(row.started + row.times_ns.sum() / 1e9 for row in rounds)
+        spans.append((min(row.started for row in rounds), last))
+    (_, end), (start, _) = sorted(spans)
+    assert end <= start
 
 
 # A sweep of its own process, in groups of a few subjects, so that it can be stopped between two.

@@ -22,7 +22,7 @@ from onnx import (
 import latbench
 from latbench.runtimes import CompiledGraph
 from latbench.runtimes.naming import named
-from latbench.runtimes.onnxruntime import OnnxRuntime
+from latbench.runtimes.onnxruntime import OnnxRuntime, session_options
 from latbench.runtimes.onnxruntime_profile import profiled
 from latbench.spaces import Workload
 from latbench.spaces.onnx_file import workload_from_file
