@@ -21,14 +21,20 @@ from benchmarks.stage import Stage
 from benchmarks.table import Row
 from latbench.profiling.subjects import Subject, block_subjects
 from latbench.profiling.sweep import Sweep
+from latbench.spaces import SearchSpace
 from latbench.spaces.weights import with_weights
 from latbench.store import MeasurementRow, RoundRow, Store
 from latbench.timing import HostClock, Protocol
+from latbench.workflows.profile import Wanted, profile
 from latbench.workflows.setting import Setting
+from latbench.workflows.side_by_side import mean_speedups, rankings
 
 _WORKLOADS = 20
 _APART_S = 10.0
 _AGREE = 0.01
+_AGREEING = 8
+_NETWORKS = 20
+_RUNTIMES = (("onnxruntime", "fp32"), ("openvino", "fp32"), ("torch", "fp32"), ("torch", "amp"))
 _JOBS = 500
 _ROUNDS = 1_000_000
 
@@ -43,6 +49,8 @@ def rows() -> Iterator[Row]:
         yield from _storing(Path(folder))
         with Store.open(f"sqlite:///{Path(folder) / 'bench.db'}") as store:
             yield from _repeating(store, subjects, Path(folder))
+            yield from _agreeing(store, subjects[:_AGREEING], Path(folder))
+            yield _ranking(store, space)
 
 
 def _repeating(store: Store, subjects: Sequence[Subject], folder: Path) -> Iterator[Row]:
@@ -92,6 +100,45 @@ def _repeating(store: Store, subjects: Sequence[Subject], folder: Path) -> Itera
     )
 
 
+def _agreeing(store: Store, subjects: Sequence[Subject], folder: Path) -> Iterator[Row]:
+    """OpenVINO by latbench and by its own program, one after the other, block by block."""
+    setting = Setting(runtime="openvino")
+    ratios = []
+    for number, subject in enumerate(subjects):
+        path = folder / f"{number}.onnx"
+        ours = [_sweep(store, [subject], f"agree:{turn}", setting).rows[0] for turn in range(2)]
+        theirs = timed("benchmark_app", path)[0]
+        ratios.append(float(np.median([one.latency_ms for one in ours])) / theirs)
+    off = 100 * (float(np.median(ratios)) - 1)
+    yield Row(
+        "openvino fp32 against `benchmark_app -hint latency`, one thread, median of ratios",
+        "2 %",
+        f"{off:+.1f} %",
+        f"{len(ratios)} blocks, ratios from {min(ratios):.2f} to {max(ratios):.2f}",
+        abs(off) <= 2,
+    )
+
+
+def _ranking(store: Store, space: SearchSpace) -> Row:
+    """Whether four runtimes on one processor rank networks alike."""
+    targets = [Setting(runtime=name, precision=asked).here() for name, asked in _RUNTIMES]
+    result = profile(store, targets, Wanted(space, networks=_NETWORKS))
+    pairs = [pair for pair in rankings(result.rows) if pair["spearman"] is not None]
+    pairs.sort(key=lambda pair: float(pair["spearman"]))
+    least, most = pairs[0], pairs[-1]
+    return Row(
+        f"rank correlation of {_NETWORKS} networks between four runtimes on this processor",
+        "to be told",
+        f"{least['spearman']:.3f} ({least['first']} and {least['second']}) to "
+        f"{most['spearman']:.3f} ({most['first']} and {most['second']})",
+        "; ".join(
+            f"{mean['runtime']} {mean['geometric_mean']:.2f} × as fast as {mean['than']}"
+            for mean in mean_speedups(result.rows)
+        ),
+        True,
+    )
+
+
 @dataclass(frozen=True)
 class _Found:
     latency_ms: float
@@ -114,8 +161,10 @@ class _Swept:
     seconds: float
 
 
-def _sweep(store: Store, subjects: Sequence[Subject], campaign: str) -> _Swept:
-    target, instance = Setting().here()
+def _sweep(
+    store: Store, subjects: Sequence[Subject], campaign: str, setting: Setting | None = None
+) -> _Swept:
+    target, instance = (setting or Setting()).here()
     start = time.perf_counter()
     result = Sweep(store, target, instance, Protocol.standard(), campaign).run(subjects)
     seconds = time.perf_counter() - start

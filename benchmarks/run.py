@@ -9,7 +9,7 @@ from importlib import import_module
 from benchmarks.table import Row, markdown, write
 from latbench import devices
 
-NAMES = ("stitching", "lookup", "proposing", "mobilenet", "demo")
+NAMES = ("stitching", "lookup", "proposing", "mobilenet", "measuring", "demo")
 
 
 def main() -> None:
