@@ -83,5 +83,3 @@ class TestTorchCompile(RuntimeSuite):
 
     def reference(self, workload: Workload) -> ModelProto:
         return TestTorch().reference(workload)
-
-
