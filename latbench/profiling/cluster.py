@@ -16,6 +16,7 @@ LOCAL = "ray"
 PREFIX = "ray://"
 CLIENT_PORT = 10001
 
+_TRIES = 3
 _REACH_S = 10.0
 _ANSWER_S = 120.0
 _OBJECT_STORE_BYTES = 200 * 2**20
@@ -206,7 +207,7 @@ def connected(place: str, wanted: Sequence[str]) -> Iterator[Cluster]:
         try:
             # Ray itself would try for more than a minute.
             grpc.channel_ready_future(channel).result(timeout=_REACH_S)
-            ray.init(f"{PREFIX}{host}:{port}", **quiet)
+            _join(ray, f"{PREFIX}{host}:{port}", quiet)
         except (
             grpc.FutureTimeoutError,
             ConnectionError,
@@ -225,6 +226,20 @@ def connected(place: str, wanted: Sequence[str]) -> Iterator[Cluster]:
         yield Cluster(ray, place)
     finally:
         ray.shutdown()
+
+
+def _join(ray: Any, address: str, quiet: dict[str, Any]) -> None:
+    # The head forks a server for each client beside the threads of its own, and now and then that
+    # server dies at birth.
+    for left in reversed(range(_TRIES)):
+        try:
+            ray.init(address, **quiet)
+        except ConnectionAbortedError:
+            ray.shutdown()
+            if not left:
+                raise
+        else:
+            return
 
 
 def address_of(place: str) -> tuple[str, int]:

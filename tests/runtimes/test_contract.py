@@ -77,6 +77,7 @@ class TestTorchAmp(TestTorch):
 
 class TestTorchCompile(RuntimeSuite):
     reads_onnx: ClassVar[bool] = False
+    workloads: ClassVar[tuple[str, ...]] = ("join", "network")
 
     def make_runtime(self) -> Runtime:
         return TorchCompile()
