@@ -1,30 +1,29 @@
-"""Run every benchmark and write the table in README.md."""
+"""Run benchmarks, all or those named, keep their rows, and write the tables in README.md."""
 
 from __future__ import annotations
 
+import platform
 import sys
 from datetime import date
 from importlib import import_module
 
-from benchmarks.table import Row, markdown, write
+from benchmarks.table import Measured, Row, kept, markdown, write
 from latbench import devices
 
 NAMES = ("stitching", "lookup", "proposing", "mobilenet", "measuring", "demo")
 
 
 def main() -> None:
-    names = sys.argv[1:] or list(NAMES)
-    rows: list[Row] = []
-    for name in names:
+    machine = f"{devices.cpu().label.rsplit(' (', 1)[0]}, Python {platform.python_version()}"
+    for name in sys.argv[1:] or NAMES:
         print(f"{name} …", file=sys.stderr)
+        rows: list[Row] = []
         for row in import_module(f"benchmarks.{name}").rows():
             rows.append(row)
             print(f"  {row}", file=sys.stderr)
-    machine = devices.cpu().label.rsplit(" (", 1)[0]
-    text = markdown(rows, machine, date.today().isoformat())
-    print(text)
-    if not sys.argv[1:]:
-        write(text)
+        found = Measured(date.today().isoformat(), machine, rows)
+        write({**kept(), name: found}, NAMES)
+        print(markdown(name, found))
 
 
 if __name__ == "__main__":
