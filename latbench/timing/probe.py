@@ -18,7 +18,8 @@ import numpy as np
 
 # The largest product that OpenBLAS computes in the calling thread, however many it may use.
 _SIDE = 64
-_BIN_NS = 8
+# Readings are counted in steps of half a percent of the shortest, up to some eighty times it.
+_STEPS = 200
 _BINS = 1 << 14
 _FIRST_READINGS = 2000
 _UPDATE_READINGS = 256
@@ -60,8 +61,10 @@ class CoreProbe:
         self._counts = [0] * _BINS
         self._readings = 0
         self._limit_ns = 0.0
-        for _ in range(_FIRST_READINGS):
-            self._count(self._reading())
+        first = [self._reading() for _ in range(_FIRST_READINGS)]
+        self._step_ns = max(1, min(first) // _STEPS)
+        for took_ns in first:
+            self._count(took_ns)
         self._update()
 
     @property
@@ -94,11 +97,11 @@ class CoreProbe:
         return min(middle - start, read_ns() - middle)
 
     def _count(self, took_ns: int) -> None:
-        self._counts[min(took_ns // _BIN_NS, _BINS - 1)] += 1
+        self._counts[min(took_ns // self._step_ns, _BINS - 1)] += 1
         self._readings += 1
 
     def _update(self) -> None:
         below = accumulate(self._counts)
         least = _FAST_SHARE * self._readings
         fast = next(number for number, readings in enumerate(below) if readings >= least)
-        self._limit_ns = (fast + 1) * _BIN_NS * (1 + self._tolerance)
+        self._limit_ns = (fast + 1) * self._step_ns * (1 + self._tolerance)

@@ -53,3 +53,10 @@ def test_waiting_gives_up_and_leaves_the_level_alone() -> None:
     before = probe.limit_ns
     assert probe.wait(10_000_000) == 10_000_000
     assert probe.limit_ns == before
+
+
+def test_a_machine_that_multiplies_slowly_has_a_fast_level_too() -> None:
+    """Whatever the product takes, most readings of a quiet machine are quiet."""
+    probe = CoreProbe(0.1, Stopwatch(levels([], then=5_000_000)))
+    assert all(probe.quiet() for _ in range(10))
+    assert 5_000_000 * 1.1 <= probe.limit_ns < 5_000_000 * 1.12
