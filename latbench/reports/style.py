@@ -14,7 +14,7 @@ h2 { font-size: 1.35rem; line-height: 1.3; margin: 2.75rem 0 .75rem; }
 h3 { font-size: 1.08rem; margin: 2rem 0 .5rem; }
 section.group { border-top: 1px solid var(--line); margin-top: 3rem; }
 section.group > h2 { font-size: 1.5rem; margin-top: 1.75rem; }
-p { margin: .6rem 0; max-width: 72ch; }
+p { margin: .6rem 0; max-width: 72ch; overflow-wrap: anywhere; }
 a { color: var(--accent); }
 .headline { font-size: 1.2rem; line-height: 1.45; margin: 0 0 .75rem; }
 .met, .missed, .open { border-left: 5px solid; padding: .1rem 0 .1rem .9rem; }
