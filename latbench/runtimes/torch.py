@@ -85,7 +85,8 @@ class TorchSession(Session):
         from latbench.runtimes.torch_profile import profiled
 
         if self.precision_run == "amp":
-            return profiled(self._module, self._inputs, runs, autocast)
+            # Autocast decides for each operator, and the profile does not tell.
+            return profiled(self._module, self._inputs, runs, autocast, precision=None)
         return profiled(self._module, self._inputs, runs)
 
 

@@ -48,11 +48,12 @@ def profiled(
     inputs: Sequence[Tensor],
     runs: int,
     wrap: Callable[[nn.Module], Callable[..., Tensor]] = lambda module: module,
+    precision: str | None = "fp32",
 ) -> CompiledGraph:
     """Return the layers of ``module`` with their median times over ``runs`` runs on ``inputs``.
 
     The module itself is left as it is; what is run is ``wrap`` of a copy. A layer that no run
-    reaches is among the folded.
+    reaches is among the folded. ``precision`` is that of every layer, None where they differ.
     """
     watched = copy.deepcopy(module)
     for name, child in watched.named_modules():
@@ -71,7 +72,7 @@ def profiled(
         _collect(whole, number, found)
     children = dict(watched.named_modules())
     kernels = [
-        _kernel(module, children[name], name, layer, len(wholes))
+        _kernel(module, children[name], name, layer, len(wholes), precision)
         for name, layer in found.items()
         if layer.operators or not any(children[name].children())
     ]
@@ -112,7 +113,14 @@ def _collect(event: Any, number: int, found: dict[str, _Layer]) -> None:
         found.setdefault(name, _Layer())  # a layer that computes nothing, such as Identity
 
 
-def _kernel(module: nn.Module, child: nn.Module, name: str, layer: _Layer, runs: int) -> Kernel:
+def _kernel(
+    module: nn.Module,
+    child: nn.Module,
+    name: str,
+    layer: _Layer,
+    runs: int,
+    precision: str | None,
+) -> Kernel:
     own = any(child.children())
     operators = " + ".join(operator.removeprefix("aten::") for operator in layer.operators)
     return Kernel(
@@ -120,7 +128,7 @@ def _kernel(module: nn.Module, child: nn.Module, name: str, layer: _Layer, runs:
         kind=operators if own else type(child).__name__,
         nodes=(_shown(module, name),),
         time_ms=median(layer.times_ms.get(number, 0.0) for number in range(runs)),
-        precision="fp32",
+        precision=precision,
     )
 
 

@@ -109,5 +109,7 @@ def test_amp_computes_in_bfloat16() -> None:
     exact, rounded = (session.outputs(random_inputs(workload.inputs))[0] for session in sessions)
     assert rounded.dtype == np.float32
     assert (rounded != exact).mean() > 0.5
+    told = [{kernel.precision for kernel in session.kernels(1).kernels} for session in sessions]
+    assert told == [{"fp32"}, {None}]
     error = np.abs(rounded.astype(np.float64) - exact.astype(np.float64)).max()
     assert error < 0.05 * np.abs(exact.astype(np.float64)).max()
