@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
-from onnx import AttributeProto, ModelProto, NodeProto
+from onnx import ModelProto, NodeProto
 
-_SHAPES = {"Shape", "Size"}
-"""Operators whose result is known from the shapes, which are fixed."""
+from latbench.runtimes.dataflow import fixed, reads
 
 
 def attributed(
@@ -30,24 +29,24 @@ def attributed(
         for name in dict.fromkeys(told):
             if name in place:
                 place[name].append(number)
-    fixed = _fixed(model)
+    constant = fixed(model.graph)
     readers: dict[str, list[NodeProto]] = {}
     for node in nodes:
-        for tensor in _reads(node):
+        for tensor in reads(node):
             readers.setdefault(tensor, []).append(node)
     live = {output.name for output in model.graph.output}
     for node in reversed(nodes):
         if live.isdisjoint(node.output):
             continue
-        live.update(_reads(node))
-        if not place[node.name] and node.name not in fixed:
+        live.update(reads(node))
+        if not place[node.name] and node.name not in constant:
             after = (reader for tensor in node.output for reader in readers.get(tensor, ()))
             found = (place[reader.name][:1] for reader in after if place[reader.name])
             place[node.name] = next(found, [])
     made_by = {tensor: node for node in nodes for tensor in node.output if tensor}
     for node in nodes:
-        if not place[node.name] and node.name not in fixed and not live.isdisjoint(node.output):
-            before = (made_by[tensor] for tensor in _reads(node) if tensor in made_by)
+        if not place[node.name] and node.name not in constant and not live.isdisjoint(node.output):
+            before = (made_by[tensor] for tensor in reads(node) if tensor in made_by)
             found = (place[source.name][-1:] for source in before if place[source.name])
             place[node.name] = next(found, [])
     complete: list[list[str]] = [[] for _ in kernels]
@@ -56,25 +55,3 @@ def attributed(
             complete[number].append(name)
     folded = [name for name, numbers in place.items() if not numbers]
     return [tuple(names) for names in complete], folded
-
-
-def _fixed(model: ModelProto) -> set[str]:
-    """Return the names of nodes that depend on constants and shapes alone."""
-    inputs = {value.name for value in model.graph.input}
-    known = {tensor.name for tensor in model.graph.initializer} - inputs | {""}
-    names = set()
-    for node in model.graph.node:
-        if node.op_type in _SHAPES or known.issuperset(_reads(node)):
-            known.update(node.output)
-            names.add(node.name)
-    return names
-
-
-def _reads(node: NodeProto) -> Iterator[str]:
-    """Yield the tensors that ``node`` reads, also from inside its branches and loops."""
-    yield from node.input
-    for attribute in node.attribute:
-        inner = [attribute.g] if attribute.type == AttributeProto.GRAPH else attribute.graphs
-        for body in inner:
-            for inside in body.node:
-                yield from _reads(inside)

@@ -6,7 +6,9 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from onnx import AttributeProto, GraphProto, ModelProto
+from onnx import GraphProto, ModelProto
+
+from latbench.runtimes.dataflow import subgraphs
 
 
 def named(model: ModelProto) -> tuple[ModelProto, dict[str, str]]:
@@ -40,8 +42,6 @@ def _names(graph: GraphProto) -> Iterator[str]:
     yield from (value.name for value in (*graph.input, *graph.output, *graph.initializer))
     for node in graph.node:
         yield from node.output
-        for attribute in node.attribute:
-            inner = [attribute.g] if attribute.type == AttributeProto.GRAPH else attribute.graphs
-            for body in inner:
-                yield from _names(body)
-                yield from (inside.name for inside in body.node)
+        for body in subgraphs(node):
+            yield from _names(body)
+            yield from (inside.name for inside in body.node)

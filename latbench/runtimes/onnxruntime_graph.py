@@ -11,17 +11,17 @@ Runtime 1.31 on a processor.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, defs
+from onnx import GraphProto, ModelProto, NodeProto, defs
+
+from latbench.runtimes.dataflow import fixed, reads
 
 _RENAMED = re.compile(r"(?:_bn)?_nchwc$")
 _INNER = ("_inlfunc_", "reorder_token")
 """Tensors between the parts of one source node: ``_inlfunc_HardSwish_HS_X``, or blocked ones."""
-_SHAPES = {"Shape", "Size"}
-"""Constant for ONNX Runtime, because it knows every shape when it compiles."""
 
 
 @dataclass(eq=False)
@@ -62,7 +62,7 @@ class _Mapping:
         self._made_by = {name: node for node in source.node for name in node.output if name}
         self._readers: dict[str, list[NodeProto]] = {}
         for node in source.node:
-            for name in set(_reads(node)):
+            for name in set(reads(node)):
                 self._readers.setdefault(name, []).append(node)
         self._same: dict[str, str] = {}
         self._twins = self._equal_nodes()
@@ -79,7 +79,7 @@ class _Mapping:
                 if name in self._made_by:
                     self._own(one, self._made_by[name])
                     self._value[name] = name
-        folded = self._constant() - set(self._owner)
+        folded = fixed(self._source) - set(self._owner)
         for twins in self._twins:
             self._join(twins)
         for one in self._optimised:
@@ -148,7 +148,7 @@ class _Mapping:
         for attribute in one.proto.attribute:
             if attribute.name == "activation" and attribute.s.decode() not in operators:
                 return True
-        read = {self._same.get(name, name) for node in held for name in _reads(node)}
+        read = {self._same.get(name, name) for node in held for name in reads(node)}
         known = [self._value.get(name, name) for name in one.proto.input]
         return any(
             name in self._readers and self._same.get(name, name) not in read for name in known
@@ -167,7 +167,7 @@ class _Mapping:
                 continue
             seen.add(node.name)
             yield node
-            waiting += _reads(node)
+            waiting += reads(node)
 
     def _walk_back(self, one: OptimisedNode, folded: set[str]) -> None:
         """Claim what leads to the anchors of ``one``, as far as no other node has it."""
@@ -176,16 +176,6 @@ class _Mapping:
                 for node in self._between(one, tensor):
                     if node.name not in folded:
                         self._own(one, node)
-
-    def _constant(self) -> set[str]:
-        """Return the nodes whose outputs are known when compiling."""
-        known = {tensor.name for tensor in self._source.initializer} | {""}
-        found = set()
-        for node in self._source.node:
-            if node.op_type in _SHAPES or known.issuperset(_reads(node)):
-                found.add(node.name)
-                known.update(node.output)
-        return found
 
     def _equal_nodes(self) -> list[list[NodeProto]]:
         """Return groups of nodes that compute the same from the same tensors."""
@@ -216,7 +206,7 @@ class _Mapping:
             node = self._made_by.get(waiting.pop())
             if node is not None and node.name not in needed:
                 needed.add(node.name)
-                waiting += _reads(node)
+                waiting += reads(node)
         return set(self._by_name) - needed
 
 
@@ -253,16 +243,3 @@ def _is_function(node: NodeProto) -> bool:
         return False
     schema: Any = defs.get_schema(node.op_type, domain=node.domain)
     return bool(schema.has_function or schema.has_context_dependent_function)
-
-
-def _reads(node: NodeProto) -> list[str]:
-    """Return the tensors that ``node`` reads, those that only its subgraphs read included."""
-    names = [name for name in node.input if name]
-    for attribute in node.attribute:
-        graphs: Iterable[GraphProto] = attribute.graphs
-        if attribute.type == AttributeProto.GRAPH:
-            graphs = [attribute.g]
-        for graph in graphs:
-            names += [name for inner in graph.node for name in _reads(inner)]
-            names += [value.name for value in graph.output]
-    return names
