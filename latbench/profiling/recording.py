@@ -68,9 +68,7 @@ class Recorder:
         One that a budget cut off is not complete: a later sweep goes on, and settles it anew.
         """
         rounds = [_round(row) for row in self.store.rounds(job)]
-        earlier = self.store.measurement(job)
-        known = earlier is not None and earlier.rounds == len(rounds)
-        if not rounds or (known and not complete):
+        if not rounds or (not complete and self._settled(job, len(rounds))):
             return
         history = self.store.sentinel_history(self.target.key, self.instance)
         drift = drift_of(history, self.protocol)
@@ -93,6 +91,11 @@ class Recorder:
                 complete=complete,
             )
         )
+
+    def _settled(self, job: str, rounds: int) -> bool:
+        """Whether the store has an estimate of ``job`` from so many rounds."""
+        known = self.store.measurement(job)
+        return known is not None and known.rounds == rounds
 
 
 class Turn:

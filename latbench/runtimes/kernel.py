@@ -17,8 +17,9 @@ class Kernel:
         name: the runtime's name of it.
         kind: what it computes, in the runtime's words, such as ``Conv`` or ``ReorderInput``.
         nodes: names of the source nodes it computes; empty for one that the runtime inserted.
-        time_ms: median time a run, where the runtime tells, from runs that are profiled and
-            therefore slower than timed ones.
+        time_ms: typical time a run, where the runtime tells, from runs that are profiled and
+            therefore slower than timed ones: the median, or the mean from a runtime that gives
+            no more (OpenVINO).
         precision: the precision it computes in, where the runtime tells.
     """
 
@@ -41,8 +42,8 @@ class CompiledGraph:
     Attributes:
         kernels: in the order of execution.
         folded: source nodes that nothing executes, because they were computed when compiling.
-        whole_ms: median time of the profiled runs as a whole, where there are times; above the
-            sum of the kernels by what happens between them.
+        whole_ms: time of a profiled run as a whole, the same kind of average, where there are
+            times; above the sum of the kernels by what happens between them.
     """
 
     kernels: tuple[Kernel, ...]

@@ -11,7 +11,14 @@ from typing import Any, ClassVar
 
 from latbench.errors import MeasurementError, UsageError
 from latbench.runtimes.kernel import CompiledGraph
-from latbench.runtimes.runtime import PROFILED_RUNS, Array, Runtime, Session, random_inputs
+from latbench.runtimes.runtime import (
+    PROFILED_RUNS,
+    Array,
+    Runtime,
+    Session,
+    random_inputs,
+    reason_of,
+)
 from latbench.spaces.workload import Workload
 from latbench.target import Target
 
@@ -128,8 +135,3 @@ class OnnxRuntimeSession(Session):
     def end_profiling(self) -> Path:
         """Write the profile, which the session options asked for, and return its place."""
         return Path(self._session.end_profiling())
-
-
-def reason_of(failure: Exception) -> str:
-    """Return the first line of what ONNX Runtime says."""
-    return (str(failure).strip() or type(failure).__name__).splitlines()[0]

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from latbench.errors import MeasurementError
-from latbench.runtimes.onnxruntime import OnnxRuntime, reason_of, session_options
-from latbench.runtimes.runtime import Array, Session, random_inputs
+from latbench.runtimes.onnxruntime import OnnxRuntime, session_options
+from latbench.runtimes.runtime import Array, Session, random_inputs, reason_of
 from latbench.spaces.weights import with_weights
 from latbench.spaces.workload import Workload
 from latbench.target import Target

@@ -18,7 +18,7 @@ from latbench.errors import MeasurementError, UnavailableError
 from latbench.runtimes.attribution import attributed
 from latbench.runtimes.kernel import CompiledGraph, Kernel
 from latbench.runtimes.naming import named
-from latbench.runtimes.runtime import Array, Runtime, Session, random_inputs
+from latbench.runtimes.runtime import PROFILED_RUNS, Array, Runtime, Session, random_inputs
 from latbench.spaces.weights import with_weights
 from latbench.spaces.workload import Workload
 from latbench.target import PRECISIONS, Target
@@ -122,7 +122,7 @@ class OpenVinoSession(Session):
         except Exception as failure:
             raise MeasurementError(f"openvino cannot run it: {_reason(failure)}") from failure
 
-    def kernels(self, runs: int = 20) -> CompiledGraph:
+    def kernels(self, runs: int = PROFILED_RUNS) -> CompiledGraph:
         """See :class:`Session`; OpenVINO tells means in whole microseconds, and no medians."""
         proto, shown = named(with_weights(self._workload.model))
         try:

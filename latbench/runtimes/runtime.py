@@ -167,6 +167,12 @@ class Runtime(ABC):
         )
 
 
+def reason_of(failure: Exception) -> str:
+    """Return the first line of what an engine says, or the name of its exception."""
+    lines = [line.strip() for line in str(failure).splitlines() if line.strip()]
+    return lines[0] if lines else type(failure).__name__
+
+
 def random_inputs(specs: tuple[TensorSpec, ...]) -> dict[str, Array]:
     """Return inputs of ordinary values, the same for equal specs: normal floats, zero integers."""
     rng = np.random.default_rng(7)

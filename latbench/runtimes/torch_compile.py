@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from latbench.errors import LatbenchError, MeasurementError
 from latbench.runtimes.kernel import CompiledGraph
-from latbench.runtimes.runtime import PROFILED_RUNS, Session
+from latbench.runtimes.runtime import PROFILED_RUNS, Session, reason_of
 from latbench.runtimes.torch import TorchRuntime, TorchSession, autocast
 from latbench.spaces.workload import Workload
 from latbench.target import Target
@@ -50,7 +50,7 @@ class TorchCompileSession(TorchSession):
             raise
         # Tracing, inductor and the C++ compiler each have errors of their own.
         except Exception as failure:
-            raise MeasurementError(f"torch.compile refused it: {_reason(failure)}") from failure
+            raise MeasurementError(f"torch.compile refused it: {reason_of(failure)}") from failure
 
     def _made(self, module: nn.Module, target: Target) -> Callable[..., Tensor]:
         import torch
@@ -88,8 +88,3 @@ def _own(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         function.__defaults__,
         function.__closure__,
     )
-
-
-def _reason(failure: Exception) -> str:
-    lines = [line.strip() for line in str(failure).splitlines() if line.strip()]
-    return lines[0] if lines else type(failure).__name__

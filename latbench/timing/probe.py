@@ -3,8 +3,7 @@
 A core that shares its execution units with another hardware thread does the same work more slowly,
 and on a virtual machine no counter tells. The probe does: a small matrix product uses the same
 units as the networks that are timed, stays in the nearest cache, and takes some microseconds, so
-that it can stand between any two runs. Its readings are bimodal, so there is little doubt which
-ones are quiet. (A sum of Python integers does not tell: it hardly uses what the threads share.)
+that it can stand between any two runs.
 """
 
 from __future__ import annotations

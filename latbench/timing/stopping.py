@@ -23,9 +23,11 @@ class StopRule:
 
     The process has done its part once it gave its share of clean rounds and the half-width is
     small enough at two consecutive checks, or once it gave the most it may. A tainted round is
-    made up for by another, up to twice that most, but not where so many are tainted already that
-    the estimate would be unstable with all of the others clean. Half-way it also leaves if the
-    half-width, which falls with the root of the rounds, would stay far too wide with all of them.
+    made up for by another, up to twice that most, but not once more than ``taint_limit`` of these
+    are tainted: a subject whose core is never quiet would hold up all the others. (Every taint
+    counts here; the estimate is called unstable for taints other than a slow core alone.) Half-way
+    it also leaves if the half-width, which falls with the root of the rounds, would stay far too
+    wide with all of them.
     """
 
     def __init__(self, protocol: Protocol, before: Iterable[Round] = ()) -> None:

@@ -54,6 +54,8 @@ ODD_RUNTIME = textwrap.dedent('''
         if what == "environment":
             names = ("ODD_NODE", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "RAY_JOB_ID")
             raise RuntimeError(*map(os.environ.get, names))
+        if what == "affinity":
+            raise RuntimeError(f"it may use {len(os.sched_getaffinity(0))} CPUs")
         if what == "raise":
             raise RuntimeError("the engine\\nhas no \\x00 \\udcff such kernel")
         if what == "print":

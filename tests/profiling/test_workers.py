@@ -123,6 +123,16 @@ def test_failures_stay_alone_in_their_worker(
     assert process
 
 
+def test_work_of_one_thread_keeps_to_one_cpu(
+    store: Store, odd: Target, instance: Instance, once: Protocol, named: Named
+) -> None:
+    """Taints are told by CPU, so one thread stays where it is; more may use what there is."""
+    for threads, cpus in ((1, 1), (2, len(os.sched_getaffinity(0)))):
+        target = dataclasses.replace(odd, threads=threads)
+        result = Sweep(store, target, instance, once).run([named("affinity at run")])
+        assert list(result.failed.values()) == [f"RuntimeError: it may use {cpus} CPUs"]
+
+
 def test_a_worker_that_segfaults_takes_nobody_along(
     store: Store, odd: Target, instance: Instance, once: Protocol, named: Named
 ) -> None:

@@ -1,6 +1,6 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, cycle, repeat
 from typing import Any
 
 import numpy as np
@@ -223,6 +223,51 @@ def test_disturbed_rounds_are_tainted_and_made_up_for(time: Time) -> None:
     log = time(steady("a"), read_counters=lambda: Counters(steal_ticks=next(ticks)))
     assert [one.taints for one in log.of("a")] == [("steal",), ()] * PROTOCOL.rounds_least
     assert log.done == {"a": "converged"}
+
+
+class Neighbour:
+    """A probe that finds the core quiet as often as it is told to."""
+
+    def __init__(self, states: Iterator[bool]) -> None:
+        self.looks = 0
+        self._states = states
+
+    def quiet(self) -> bool:
+        self.looks += 1
+        return next(self._states)
+
+    def wait(self, longest_ns: int) -> int:
+        return longest_ns
+
+
+def test_a_round_on_a_slow_core_is_tainted(time: Time) -> None:
+    """Fewer quiet samples than a round needs: its cause is told, its samples are all kept."""
+    quiet = time(steady("a"), probe=Neighbour(repeat(True))).of("a")
+    slow = time(steady("a"), probe=Neighbour(repeat(False))).of("a")
+    assert {one.taints for one in quiet} == {()}
+    assert {one.taints for one in slow} == {("slow-core",)}
+    assert all(one.samples.used == 0 for one in slow)
+    assert all(len(one.samples.times_ns) >= PROTOCOL.round_runs_min for one in slow)
+
+
+def test_a_round_with_enough_quiet_samples_is_clean(time: Time) -> None:
+    """Every third stretch lies between two quiet looks, and only its sample counts."""
+    rounds = time(steady("a"), probe=Neighbour(cycle([True, True, False]))).of("a")
+    assert {one.taints for one in rounds} == {()}
+    assert all(
+        PROTOCOL.round_runs_min <= one.samples.used < len(one.samples.times_ns) for one in rounds
+    )
+
+
+def test_the_sentinel_is_probed_as_well(time: Time) -> None:
+    """Its median is that of its quiet samples, though most of them are disturbed."""
+    core = Neighbour(cycle([True, True, False, False, False]))
+
+    def run_sentinel() -> float:
+        return 1.0 if core.looks % 5 == 1 else 9.0  # between the two looks that are quiet
+
+    log = time(steady("a"), sentinel=run_sentinel, probe=core)
+    assert {one.sentinel_ms for one in log.of("a")} == {1.0}
 
 
 def test_a_machine_that_is_never_quiet_ends_once_that_is_plain(time: Time) -> None:
