@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from latbench.spaces.architectures import Choice
 from latbench.spaces.convolution import Chain, Classifier, ConvBlock, InvertedResidual
 from latbench.spaces.graph import INPUT, Candidate, Node
 from latbench.spaces.operation import Identity, Operation
 from latbench.spaces.options import whole
-from latbench.spaces.space import Choice, SearchSpace
+from latbench.spaces.space import SearchSpace
 
 _STAGES = (
     (16, 1, 1),

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from latbench.spaces.architectures import Choice
 from latbench.spaces.convolution import Chain, Classifier, ConvBlock, InvertedResidual
 from latbench.spaces.graph import INPUT, Candidate, Node
 from latbench.spaces.operation import Identity, Operation
 from latbench.spaces.options import stages, whole
-from latbench.spaces.space import Choice, SearchSpace
+from latbench.spaces.space import SearchSpace
 
 _EPS = 1e-3  # the batch-norm epsilon of ProxylessNAS
 

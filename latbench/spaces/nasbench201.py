@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy.typing as npt
 
 from latbench.errors import UsageError
+from latbench.spaces.architectures import Choice
 from latbench.spaces.convolution import Classifier, ConvBlock, strided
 from latbench.spaces.graph import INPUT, Candidate, IntArray, Node
 from latbench.spaces.operation import Identity, Operation, Shape, Sum, Zero
 from latbench.spaces.options import whole
-from latbench.spaces.space import Choice, SearchSpace
+from latbench.spaces.space import SearchSpace
 
 if TYPE_CHECKING:
     from torch import nn

@@ -14,8 +14,8 @@ import pytest
 from latbench.discrete_searcher import DiscreteSearcher
 from latbench.errors import ArtefactError, LatbenchError, UsageError
 from latbench.searcher import Searcher
+from latbench.spaces.architectures import FloatArray
 from latbench.spaces.graph import IntArray
-from latbench.spaces.space import FloatArray
 from latbench.testing.searchers import BOUND, SearcherSuite, Toy, course
 from latbench.training.task import SearchTask
 

@@ -12,8 +12,9 @@ import pytest
 from latbench import registry
 from latbench.predictor import Predictor
 from latbench.searcher import Searcher
+from latbench.spaces.architectures import FloatArray
 from latbench.spaces.graph import IntArray
-from latbench.spaces.space import FloatArray, SearchSpace
+from latbench.spaces.space import SearchSpace
 from latbench.training.task import SearchTask
 
 

@@ -19,8 +19,8 @@ import pytest
 
 from latbench.errors import ArtefactError, InfeasibleError, LatbenchError
 from latbench.searcher import Searcher, SearchResult
+from latbench.spaces.architectures import FloatArray
 from latbench.spaces.graph import IntArray
-from latbench.spaces.space import FloatArray
 from latbench.testing.searcher_fixtures import SearcherFixtures, Toy
 from latbench.training.callbacks import Callback, Work
 

@@ -18,9 +18,9 @@ from latbench.training.placement import place
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from latbench.spaces.architectures import FloatArray
     from latbench.spaces.graph import IntArray
     from latbench.spaces.network import Supernet
-    from latbench.spaces.space import FloatArray
 
 
 @torch.no_grad()

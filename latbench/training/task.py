@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from latbench.errors import LatbenchError, UsageError
+from latbench.spaces.architectures import FloatArray
 from latbench.spaces.graph import IntArray
-from latbench.spaces.space import FloatArray, SearchSpace
+from latbench.spaces.space import SearchSpace
 
 if TYPE_CHECKING:
     from latbench.predictor import Predictor

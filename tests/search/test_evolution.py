@@ -7,8 +7,9 @@ import pytest
 
 import latbench
 from latbench.errors import UsageError
+from latbench.spaces.architectures import FloatArray
 from latbench.spaces.graph import IntArray
-from latbench.spaces.space import FloatArray, SearchSpace
+from latbench.spaces.space import SearchSpace
 from latbench.training.task import SearchTask
 from latbench_search.evolution import Evolution
 from latbench_search.random_search import RandomSearch

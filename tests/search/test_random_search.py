@@ -7,8 +7,8 @@ import pytest
 
 import latbench
 from latbench.errors import UsageError
+from latbench.spaces.architectures import FloatArray
 from latbench.spaces.graph import IntArray
-from latbench.spaces.space import FloatArray
 from latbench.training.task import SearchTask
 from latbench_search.random_search import RandomSearch
 

@@ -14,8 +14,9 @@ from hypothesis.extra import numpy as hnp
 
 import latbench
 from latbench.errors import InfeasibleError
+from latbench.spaces.architectures import FloatArray
 from latbench.spaces.graph import IntArray
-from latbench.spaces.space import FloatArray, SearchSpace
+from latbench.spaces.space import SearchSpace
 from latbench.training.candidates import FLOOR, TRIES_EACH, Candidates, row_keys
 from latbench.training.task import SearchTask
 

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import latbench
+from latbench.spaces.architectures import FloatArray
 from latbench.spaces.graph import IntArray
-from latbench.spaces.space import FloatArray, SearchSpace
+from latbench.spaces.space import SearchSpace
 from latbench.training.neighbours import find_fastest, mutate
 
 CHAIN: SearchSpace = latbench.space("digits-mobilenet")

@@ -10,8 +10,9 @@ import pytest
 
 import latbench
 from latbench.errors import LatbenchError, UsageError
+from latbench.spaces.architectures import FloatArray
 from latbench.spaces.graph import IntArray
-from latbench.spaces.space import FloatArray, SearchSpace
+from latbench.spaces.space import SearchSpace
 from latbench.training.task import SearchTask
 
 SPACE: SearchSpace = latbench.space("digits-mobilenet")
