@@ -14,7 +14,7 @@ from latbench.profiling.provenance import provenance
 from latbench.store import Store
 from latbench.store.rows import MeasurementRow, ProcessRow, RoundRow
 from latbench.target import Target
-from latbench.timing import Estimate, Protocol, Round, Samples, drift_of
+from latbench.timing import Estimate, Protocol, Round, Samples, another_process, drift_of
 
 _LONGEST_REASON = 500
 
@@ -47,6 +47,10 @@ class Recorder:
         counts = Counter(row.process for row in self.store.rounds(job))
         whole = sum(count >= self.protocol.rounds_least for count in counts.values())
         return max(1, self.protocol.processes - whole)
+
+    def another_process(self, job: str) -> bool:
+        """Whether ``job``, which had all its processes, should be timed in one more."""
+        return another_process(self.medians(job).values(), self.protocol)
 
     def medians(self, job: str) -> Medians:
         """Return the medians of the clean rounds of ``job`` in ms, by process."""

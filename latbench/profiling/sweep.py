@@ -1,8 +1,9 @@
 """A sweep: plan what is missing, time it group by group, commit every round as it ends.
 
-Each subject is timed in several processes. All groups run once before any runs again, in another
-order and other company, so that a subject's rounds span the sweep. Rounds are in the store as soon
-as they end: a sweep that is stopped, at any moment, goes on where it was.
+Each subject is timed in several processes, and in more where those disagree. All groups run once
+before any runs again, in another order and other company, so that a subject's rounds span the
+sweep. Rounds are in the store as soon as they end: a sweep that is stopped, at any moment, goes on
+where it was.
 """
 
 from __future__ import annotations
@@ -144,11 +145,15 @@ class Sweep:
                     break
                 failed, cut = self._time({job: workloads[job] for job in group}, deadline)
                 for job in set(group) - cut:
-                    turns[job] = 0 if job in failed else turns[job] - 1
-                    if turns[job] == 0:
+                    turns[job] -= 1
+                    if job in failed:
                         del turns[job]
-                        if job not in failed:
-                            self._recorder.settle(job)
+                    elif turns[job] == 0 and self._recorder.another_process(job):
+                        turns[job] = 1
+                        total += 1
+                    elif turns[job] == 0:
+                        del turns[job]
+                        self._recorder.settle(job)
                 self._on_progress(total - sum(turns.values()), total)
         for job in turns:  # the budget is spent: what has rounds has a value
             self._recorder.settle(job, complete=False)

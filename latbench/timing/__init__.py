@@ -9,7 +9,7 @@ from latbench.timing.probe import CoreProbe, Probe
 from latbench.timing.protocol import Protocol
 from latbench.timing.rounds import Round, Samples
 from latbench.timing.steady import WarmUp
-from latbench.timing.stopping import Outcome
+from latbench.timing.stopping import Outcome, another_process
 from latbench.timing.taint import Counters, causes
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Status",
     "Subject",
     "WarmUp",
+    "another_process",
     "causes",
     "drift_of",
     "interleave",

@@ -27,10 +27,11 @@ class Protocol:
         probe_every_ms: time between two looks of the probe, unless one sample takes longer.
         probe_wait_ms: a round waits so long at most for a quiet moment between two samples.
         probe_tolerance: relative distance from the core's full speed that counts as quiet.
-        rounds_min, rounds_max: rounds of one subject, shared out over all its processes.
+        rounds_min, rounds_max: rounds of one subject, shared out over its ``processes``.
         half_width: the relative within-run half-width h at which a subject is done; two
             consecutive checks have to agree.
-        processes: processes a subject is timed in.
+        processes: processes a subject is timed in;
+        processes_extra: and so many more at most, while h is too wide but may become narrow.
         warmup_block_runs, warmup_block_ms: a warm-up block holds this many runs and this much
             time, and is cut off at ``round_cap_ms``.
         warmup_window: blocks in each of the two windows that are compared.
@@ -61,6 +62,7 @@ class Protocol:
     rounds_max: int = 60
     half_width: float = 0.01
     processes: int = 2
+    processes_extra: int = 2
     warmup_block_runs: int = 5
     warmup_block_ms: float = 10.0
     warmup_window: int = 5
@@ -166,5 +168,11 @@ class Protocol:
         )
 
 
-_LOWEST: dict[str, float] = {"lead_in_runs": 0, "sentinel_runs": 1, "seed": 0, "warmup_window": 2}
+_LOWEST: dict[str, float] = {
+    "lead_in_runs": 0,
+    "processes_extra": 0,
+    "seed": 0,
+    "sentinel_runs": 1,
+    "warmup_window": 2,
+}
 _BELOW_ONE = ("half_width", "probe_tolerance", "warmup_tolerance", "taint_limit", "confidence")

@@ -1,9 +1,9 @@
-"""The stop rule: when one process has timed one subject enough."""
+"""The stop rules: when a process has timed a subject enough, and when another should."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from latbench.timing.bootstrap import half_width
@@ -73,3 +73,22 @@ class StopRule:
             self._protocol.confidence,
             self._protocol.seed,
         )
+
+
+def another_process(medians: Iterable[Sequence[float]], protocol: Protocol) -> bool:
+    """Whether a subject that all its processes have timed should be timed in one more.
+
+    It should if the half-width is still too wide, and if that of all extra processes, which falls
+    with the root of their number, may be narrow enough.
+
+    Args:
+        medians: the medians of the clean rounds of each process.
+        protocol: how it is timed.
+    """
+    groups = [group for group in medians if group]
+    most = protocol.processes + protocol.processes_extra
+    if not groups or len(groups) >= most:
+        return False
+    h = half_width(groups, protocol.bootstrap, protocol.confidence, protocol.seed)
+    at_best = h * math.sqrt(len(groups) / most)
+    return protocol.half_width < h and at_best <= _FAR_TOO_WIDE * protocol.half_width

@@ -47,7 +47,7 @@ def repeat(
 
 
 def _measure(store: Store, target: Target, instance: Instance, number: int) -> MeasurementRow:
-    protocol = dataclasses.replace(Protocol.quick(), processes=1)
+    protocol = dataclasses.replace(Protocol.quick(), processes=1, processes_extra=0)
     executor = LocalExecutor(Limits(timeout_s=_TIMEOUT_S))
     sweep = Sweep(store, target, instance, protocol, f"repeat:{number}", executor)
     (job,) = sweep.run([Subject(sentinel(), "model", "", "sentinel", None, target.batch)]).jobs

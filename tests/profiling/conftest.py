@@ -153,6 +153,7 @@ def fast() -> Protocol:
         rounds_max=8,
         half_width=0.5,
         processes=2,
+        processes_extra=0,
         warmup_block_runs=2,
         warmup_block_ms=0.2,
         warmup_window=2,

@@ -25,7 +25,9 @@ Measure = Callable[..., SweepResult]
 
 
 class Stage:
-    """An executor that plays what its subjects' names say: ``dies``, ``fails`` or neither.
+    """An executor that plays what its subjects' names say.
+
+    That is ``dies``, ``fails``, ``sways`` (every other process measures 3 % more) or neither.
 
     Attributes:
         groups: the names of each task's subjects, in the order of the tasks.
@@ -69,12 +71,13 @@ class Stage:
             if name.startswith("dies"):
                 return "its process was killed by SIGSEGV"
             for number in range(self.rounds):
-                report(process, self._round(job, number))
+                report(process, self._round(job, number, name.startswith("sways")))
             report(process, {"type": "done", "job": job, "outcome": "converged"})
         return None
 
-    def _round(self, job: str, number: int) -> dict[str, object]:
-        times = np.full(3, 2_000_000 + 1000 * number, dtype=np.int64)
+    def _round(self, job: str, number: int, sways: bool) -> dict[str, object]:
+        more = 60_000 * (len(self.groups) % 2) if sways else 0
+        times = np.full(3, 2_000_000 + 1000 * number + more, dtype=np.int64)
         return {
             "type": "round",
             "job": job,
@@ -140,6 +143,23 @@ def test_every_subject_is_timed_in_every_process(
         processes = store.processes(job)
         assert [process.process for process in processes] == ["p1", "p2"]
         assert {process.compile_ms for process in processes} == {1.0}
+
+
+def test_what_differs_between_processes_is_timed_in_more(
+    measure: Measure, named: Named, stage: Stage, store: Store, fast: Protocol
+) -> None:
+    """Two more processes for the subject whose half-width is too wide, none for the other."""
+    protocol = dataclasses.replace(fast, half_width=0.01, processes_extra=2)
+    told: list[tuple[int, int]] = []
+    result = measure(
+        [named("a"), named("sways")],
+        protocol=protocol,
+        on_progress=lambda done, total: told.append((done, total)),
+    )
+    assert stage.groups == [["a", "sways"], ["a", "sways"], ["sways"], ["sways"]]
+    assert [stored(store, job).rounds for job in result.jobs] == [6, 12]
+    assert result.measured == result.jobs
+    assert told[-1] == (6, 6)
 
 
 def test_later_processes_know_of_earlier_rounds(

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latbench.timing import Protocol, Round, Samples
-from latbench.timing.stopping import StopRule
+from latbench.timing.stopping import StopRule, another_process
 
 PROTOCOL = Protocol(rounds_min=12, rounds_max=60, processes=2, bootstrap=800)
 
@@ -71,6 +71,22 @@ def test_earlier_rounds_do_not_spare_this_process_its_share() -> None:
     """Twelve earlier rounds are one process's; this one still gives six."""
     before = [a_round(1.0, process="p0")] * 12
     assert rounds_until_done(StopRule(PROTOCOL, before), [a_round(1.0)] * 99) == (6, "converged")
+
+
+def test_processes_that_disagree_a_little_get_company() -> None:
+    """Two processes 2 % apart have h = 1 %; at 3 % two more may help, at 9 % they cannot."""
+    protocol = Protocol(processes=2, processes_extra=2)
+
+    def apart(share: float, processes: int = 2) -> list[list[float]]:
+        return [[1.0 + share * (number % 2)] * 6 for number in range(processes)]
+
+    assert not another_process(apart(0.01), protocol)
+    assert another_process(apart(0.03), protocol)
+    assert another_process(apart(0.03, processes=3), protocol)
+    assert not another_process(apart(0.03, processes=4), protocol)
+    assert not another_process(apart(0.09), protocol)
+    assert not another_process(apart(0.03), Protocol(processes_extra=0))
+    assert not another_process([], protocol)
 
 
 @settings(max_examples=30)
