@@ -55,12 +55,12 @@ def rows() -> Iterator[Row]:
         known = measured(store, space, target)
         noise_mape = known.noise_mape
         assert noise_mape is not None
-        unprobed = noise(*([_without_probe(store, job) for job in part] for part in jobs)).single
+        plain = noise(*([_plain_median(store, job) for job in part] for part in jobs)).single
         yield Row(
             f"noise: second sweep of {_AGAIN} networks",
             "1 %",
             f"{noise_mape:.2f} %",
-            f"the same runs without the probe: {unprobed:.2f} %; {_statuses(known.networks)}",
+            f"plain median of the same runs: {plain:.2f} %; {_statuses(known.networks)}",
             noise_mape <= 1,
         )
         predicted = fit_held_out(space, known.X, known.y, known.block_ms, folds=10)
@@ -81,6 +81,6 @@ def _statuses(frame: pd.DataFrame) -> str:
     return ", ".join(f"{count} {status}" for status, count in counts.items())
 
 
-def _without_probe(store: Store, job: str) -> float:
-    """Return the median of round medians over all samples, quiet or not."""
+def _plain_median(store: Store, job: str) -> float:
+    """Return the median of round medians, disturbed or not."""
     return float(np.median([np.median(one.times_ns) / one.inner for one in store.rounds(job)]))

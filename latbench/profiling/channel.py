@@ -23,6 +23,7 @@ _FIELDS = {
     "compiled": ("job", "compile_ms", "precision_run"),
     "warm": ("job", "steady", "first_run_ms", "warmup_ms"),
     "round": ("job", "number", "started", "inner", "times", "quiet", "taints", "sentinel_ms"),
+    "sentinel": ("values_ms", "samples", "quiet"),
     "done": ("job", "outcome"),
     "failed": ("job", "reason"),
     "kernels": ("graph",),

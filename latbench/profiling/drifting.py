@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,8 +10,9 @@ from latbench.profiling.subjects import sentinel
 from latbench.store import Store
 from latbench.store.rows import JobRow, MeasurementRow
 from latbench.target import Target
-from latbench.timing import Protocol
+from latbench.timing import Digest, Protocol
 from latbench.timing.bootstrap import half_width
+from latbench.timing.undisturbed import undisturbed_ms
 
 _LEAST_PASSES = 3
 
@@ -22,7 +22,7 @@ def record_sentinel(
     target: Target,
     instance: str,
     protocol: Protocol,
-    passes_ms: Sequence[float],
+    passes: Sequence[Digest],
     provenance: Mapping[str, Any],
 ) -> None:
     """Append what one process measured of the sentinel, in a campaign of its own.
@@ -32,13 +32,13 @@ def record_sentinel(
         target: what was measured.
         instance: the id of the instance.
         protocol: how it was timed.
-        passes_ms: one median a pass, in ms. Fewer than three tell too little and are left out.
+        passes: what each pass measured. Fewer than three tell too little and are left out.
         provenance: where and how, see :func:`latbench.profiling.provenance.provenance`.
     """
-    if len(passes_ms) < _LEAST_PASSES:
+    if len(passes) < _LEAST_PASSES:
         return
-    latency_ms = statistics.median(passes_ms)
-    h = half_width([list(passes_ms)], protocol.bootstrap, protocol.confidence, protocol.seed)
+    latency_ms = undisturbed_ms(passes)
+    h = half_width([passes], protocol.bootstrap, protocol.confidence, protocol.seed)
     campaign = f"sentinel:{uuid.uuid4().hex[:12]}"
     job = store.add_job(JobRow(target.key, instance, sentinel().id, protocol.name, campaign))
     store.add_measurement(
@@ -49,7 +49,7 @@ def record_sentinel(
             low_ms=latency_ms * max(0.0, 1 - h),
             high_ms=latency_ms * (1 + h),
             half_width=h,
-            rounds=len(passes_ms),
+            rounds=len(passes),
             provenance=provenance,
         )
     )

@@ -23,10 +23,11 @@ from latbench.runtimes import CompiledGraph
 from latbench.runtimes.runtime import PROFILED_RUNS
 from latbench.spaces.workload import Workload
 from latbench.target import Target
+from latbench.timing import Digest
 from latbench.timing import Protocol as TimingProtocol
 
-Medians = Mapping[str, Sequence[float]]
-"""Round medians in ms by process."""
+Before = Mapping[str, Sequence[Digest]]
+"""The clean rounds that earlier processes gave, by process."""
 
 Report = Callable[[str, Message], None]
 """Takes the name of the worker process and one of its messages."""
@@ -53,7 +54,7 @@ class Task:
     instance: str
     protocol: TimingProtocol
     workloads: Mapping[str, Workload]
-    before: Mapping[str, Medians]
+    before: Mapping[str, Before]
     sentinel: Workload
     budget_s: float | None = None
 
@@ -175,7 +176,10 @@ def request(task: Task, process: str, folder: Path) -> Message:
         "subjects": [
             {"job": job, **_described(workload)} for job, workload in task.workloads.items()
         ],
-        "before": {job: dict(medians) for job, medians in task.before.items()},
+        "before": {
+            job: [[one.to_dict() for one in group] for group in before.values()]
+            for job, before in task.before.items()
+        },
         "sentinel": _described(task.sentinel),
         "budget_s": task.budget_s,
     }

@@ -9,12 +9,21 @@ import numpy as np
 
 from latbench.profiling.channel import Message, unpack_times
 from latbench.profiling.drifting import record_sentinel
-from latbench.profiling.process import Medians
+from latbench.profiling.process import Before
 from latbench.profiling.provenance import provenance
 from latbench.store import Store
 from latbench.store.rows import MeasurementRow, ProcessRow, RoundRow
 from latbench.target import Target
-from latbench.timing import Estimate, Protocol, Round, Samples, another_process, drift_of
+from latbench.timing import (
+    Digest,
+    Estimate,
+    Protocol,
+    Round,
+    Samples,
+    another_process,
+    by_process,
+    drift_of,
+)
 
 _LONGEST_REASON = 500
 
@@ -50,15 +59,12 @@ class Recorder:
 
     def another_process(self, job: str) -> bool:
         """Whether ``job``, which had all its processes, should be timed in one more."""
-        return another_process(self.medians(job).values(), self.protocol)
+        return another_process(self.clean_rounds(job).values(), self.protocol)
 
-    def medians(self, job: str) -> Medians:
-        """Return the medians of the clean rounds of ``job`` in ms, by process."""
-        medians: dict[str, list[float]] = {}
-        for row in self.store.rounds(job):
-            if not row.taints:
-                medians.setdefault(row.process, []).append(row.median_ms)
-        return medians
+    def clean_rounds(self, job: str) -> Before:
+        """Return the rounds of ``job`` without taints, by process."""
+        rows = self.store.rounds(job)
+        return by_process(_round(row) for row in rows if not row.taints)
 
     def fail(self, job: str, reason: str) -> None:
         """Store that ``job`` has no latency, and why, on one line."""
@@ -117,7 +123,7 @@ class Turn:
         self._recorder = recorder
         self._left = dict.fromkeys(group)
         self._compiled: dict[str, Message] = {}
-        self._sentinel_ms: dict[float, None] = {}
+        self._sentinel: list[Digest] = []
 
     @property
     def unfinished(self) -> list[str]:
@@ -135,9 +141,8 @@ class Turn:
             store.add_process(self._process_row(process, message))
         elif kind == "round":
             store.add_round(_round_row(process, message))
-            if message["sentinel_ms"] is not None:
-                # One value serves all rounds of a pass.
-                self._sentinel_ms[message["sentinel_ms"]] = None
+        elif kind == "sentinel":
+            self._sentinel.append(Digest.from_dict(message))
         elif kind == "done":
             self._left.pop(message["job"])
             if message["outcome"] == "budget":
@@ -155,7 +160,7 @@ class Turn:
             to.target,
             to.instance,
             to.protocol,
-            list(self._sentinel_ms),
+            self._sentinel,
             to.provenance,
         )
 
@@ -194,7 +199,7 @@ def _round_row(process: str, message: Message) -> RoundRow:
         started=message["started"],
         inner=message["inner"],
         times_ns=samples.times_ns,
-        median_ms=float(np.median(samples.used_ns)) / message["inner"] / 1e6,
+        median_ms=float(np.median(samples.times_ns)) / message["inner"] / 1e6,
         taints=tuple(message["taints"]),
         sentinel_ms=message["sentinel_ms"],
         quiet=samples.quiet,

@@ -170,7 +170,7 @@ class Sweep:
             instance=self._instance.id,
             protocol=self._protocol,
             workloads=group,
-            before={job: self._recorder.medians(job) for job in group},
+            before={job: self._recorder.clean_rounds(job) for job in group},
             sentinel=sentinel(),
             budget_s=None if math.isinf(deadline) else deadline - time.monotonic(),
         )

@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from latbench.errors import LatbenchError
 from latbench.profiling.channel import Channel, Message, pack_times
 from latbench.registry import RUNTIMES, load
@@ -30,11 +28,11 @@ from latbench.spaces.workload import TensorSpec, Workload
 from latbench.target import Target
 from latbench.timing import (
     CoreProbe,
+    Digest,
     HostClock,
     Outcome,
     Protocol,
     Round,
-    Samples,
     WarmUp,
     interleave,
 )
@@ -128,8 +126,9 @@ def serve(channel: Channel) -> None:
         on_round=lambda job, one: channel.send(_round(job, one)),
         on_done=lambda job, outcome: channel.send(_done(job, outcome)),
         on_failed=lambda job, text: channel.send({"type": "failed", "job": job, "reason": text}),
-        rounds_before={job: _before(medians) for job, medians in task["before"].items()},
+        rounds_before={job: _before(processes) for job, processes in task["before"].items()},
         sentinel=sentinel,
+        on_sentinel=lambda one: channel.send({"type": "sentinel", **one.to_dict()}),
         budget_s=task["budget_s"],
         clock=_Clock(channel),
         probe=CoreProbe(protocol.probe_tolerance),
@@ -205,13 +204,8 @@ def _workload(message: Message, folder: Path) -> Workload:
     )
 
 
-def _before(medians: dict[str, list[float]]) -> list[Round]:
-    """Return earlier rounds as far as the stop rule looks at them: their medians."""
-    return [
-        Round(process, number, 0.0, 1, Samples(np.array([round(median_ms * 1e6)])))
-        for process, values in medians.items()
-        for number, median_ms in enumerate(values)
-    ]
+def _before(processes: list[list[Message]]) -> list[list[Digest]]:
+    return [[Digest.from_dict(one) for one in group] for group in processes]
 
 
 def _warm(job: str, warm: WarmUp) -> Message:

@@ -136,7 +136,7 @@ class RoundRow:
         started: Unix time in seconds.
         inner: runs in each sample.
         times_ns: elapsed time of each sample, shape (samples,), of ``inner`` runs together.
-        median_ms: median latency of one run, over the quiet samples.
+        median_ms: median latency of one run, over all samples.
         taints: causes that taint the round; empty for a clean one.
         sentinel_ms: the sentinel's latency just before, None without one.
         quiet: whether each sample's core was undisturbed, shape (samples,); None if not probed.

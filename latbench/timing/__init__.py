@@ -7,16 +7,18 @@ from latbench.timing.estimate import Estimate, Status
 from latbench.timing.interleaving import Subject, interleave
 from latbench.timing.probe import CoreProbe, Probe
 from latbench.timing.protocol import Protocol
-from latbench.timing.rounds import Round, Samples
+from latbench.timing.rounds import Round, Samples, by_process
 from latbench.timing.steady import WarmUp
 from latbench.timing.stopping import Outcome, another_process
 from latbench.timing.taint import Counters, causes
+from latbench.timing.undisturbed import Digest
 
 __all__ = [
     "Clock",
     "CoreProbe",
     "CounterFiles",
     "Counters",
+    "Digest",
     "Estimate",
     "HostClock",
     "Noise",
@@ -29,6 +31,7 @@ __all__ = [
     "Subject",
     "WarmUp",
     "another_process",
+    "by_process",
     "causes",
     "drift_of",
     "interleave",

@@ -1,59 +1,83 @@
-"""The hierarchical bootstrap: how far a median of rounds could lie elsewhere."""
+"""The hierarchical bootstrap: how far the latency could lie elsewhere."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
+
+from latbench.timing.undisturbed import Digest, Pool
+
+# Bounds the memory of one step; the draws do not depend on it.
+_AT_ONCE = 250
 
 
-def median_interval(
-    processes: Sequence[Sequence[float]], resamples: int, confidence: float, seed: int
+def latency_interval(
+    processes: Sequence[Sequence[Digest]], resamples: int, confidence: float, seed: int
 ) -> tuple[float, float]:
-    """Return the percentile interval of the pooled median, by processes and rounds in them.
+    """Return the percentile interval of the undisturbed latency, by processes and rounds in them.
 
     Every resample replaces each process by one drawn at random and fills its rounds from that
     one's. The interval depends neither on the order of processes nor on that of their rounds.
 
     Args:
-        processes: the values (round medians) of each process; none may be empty.
+        processes: the rounds of each process; none may be empty.
         resamples: how many resamples to draw.
         confidence: share of them the interval covers.
         seed: seed of the draws.
     """
     # Sorted, because the draws must not depend on the order in which rounds arrive.
-    groups = sorted((sorted(group) for group in processes), key=lambda group: (len(group), group))
-    values = np.concatenate([np.asarray(group, dtype=np.float64) for group in groups])
-    sizes = np.array([len(group) for group in groups], dtype=np.uint32)
-    starts = (np.cumsum(sizes) - sizes).astype(np.uint32)
-    rng = np.random.default_rng(seed)
-    drawn = rng.integers(len(groups), size=(resamples, len(groups)))
-    size, start = (np.repeat(of[drawn], sizes, axis=1) for of in (sizes, starts))
-    # Sixteen random bits are plenty to choose among rounds. Ranks stand in for the values and
-    # rows are sorted whole: numpy vectorises that, and it beats partitions about tenfold.
-    bits = rng.integers(1 << 16, size=size.shape, dtype=np.uint16)
-    order = np.argsort(values)
-    ranks = np.empty(len(values), dtype=np.int32)
-    ranks[order] = np.arange(len(values), dtype=np.int32)
-    resampled = np.sort(ranks.take(start + (bits * size >> 16)), axis=1)
-    middle = resampled[:, [(len(values) - 1) // 2, len(values) // 2]]
-    medians = values[order][middle].mean(axis=1)
+    groups = sorted((sorted(group, key=_place) for group in processes), key=_places)
+    pool = Pool([one for group in groups for one in group])
+    latencies = np.concatenate(
+        [pool.latencies_ms(times) for times in _mixtures(groups, resamples, seed)]
+    )
     tail = (1 - confidence) / 2
-    low, high = np.quantile(medians, (tail, 1 - tail))
-    centre = float(np.median(values))
+    low, high = np.quantile(latencies, (tail, 1 - tail))
+    centre = pool.latency_ms
     # Many processes of very unequal length can put both percentiles on one side.
     return min(float(low), centre), max(float(high), centre)
 
 
-def half_width(
-    processes: Sequence[Sequence[float]], resamples: int, confidence: float, seed: int
-) -> float:
-    """Return h, half the interval's width relative to the median.
+def _place(one: Digest) -> tuple[tuple[float, ...], int, int]:
+    return one.values_ms, one.samples, one.quiet
 
-    A single value says nothing about its spread: h is then 1, the whole value.
+
+def _places(group: Sequence[Digest]) -> tuple[int, list[tuple[tuple[float, ...], int, int]]]:
+    return len(group), [_place(one) for one in group]
+
+
+def _mixtures(
+    groups: Sequence[Sequence[Digest]], resamples: int, seed: int
+) -> list[npt.NDArray[np.int64]]:
+    """Return how often each round is drawn, (resamples, rounds), some resamples a time."""
+    sizes = np.array([len(group) for group in groups])
+    starts = np.cumsum(sizes) - sizes
+    rounds = int(sizes.sum())
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(len(groups), size=(resamples, len(groups)))
+    size, start = (np.repeat(of[drawn], sizes, axis=1) for of in (sizes, starts))
+    chosen = start + (rng.random(size.shape) * size).astype(np.int64)
+    # Each resample counts in a range of its own, so that one count serves many of them.
+    return [
+        np.bincount(
+            (part + np.arange(len(part))[:, np.newaxis] * rounds).ravel(),
+            minlength=len(part) * rounds,
+        ).reshape(len(part), rounds)
+        for part in np.split(chosen, range(_AT_ONCE, resamples, _AT_ONCE))
+    ]
+
+
+def half_width(
+    processes: Sequence[Sequence[Digest]], resamples: int, confidence: float, seed: int
+) -> float:
+    """Return h, half the interval's width relative to the latency.
+
+    A single round says nothing about its spread: h is then 1, the whole value.
     """
-    if sum(len(group) for group in processes) < 2:
+    rounds = [one for group in processes for one in group]
+    if len(rounds) < 2:
         return 1.0
-    low, high = median_interval(processes, resamples, confidence, seed)
-    centre = float(np.median([value for group in processes for value in group]))
-    return (high - low) / (2 * centre)
+    low, high = latency_interval(processes, resamples, confidence, seed)
+    return (high - low) / (2 * Pool(rounds).latency_ms)

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal
 
-import numpy as np
-
 from latbench.timing.bootstrap import half_width
 from latbench.timing.protocol import Protocol
-from latbench.timing.rounds import Round, medians_by_process
+from latbench.timing.rounds import Round, by_process
 from latbench.timing.tail import tail_quantile_ms
-from latbench.timing.taint import SLOW_CORE
+from latbench.timing.undisturbed import Digest, undisturbed_ms
 
 Status = Literal["ok", "unconverged", "unstable", "failed"]
 
@@ -26,7 +24,7 @@ class Estimate:
     """A latency and what is known about it.
 
     Attributes:
-        latency_ms: median of the round medians; not a number if the status is ``failed``.
+        latency_ms: the undisturbed latency; not a number if the status is ``failed``.
         low_ms, high_ms: the published interval, ``latency_ms * (1 -+ u)``, with
             ``u = sqrt(half_width**2 + (1.96 * drift)**2)`` (for a confidence of 95 %).
         half_width: h, relative, from the rounds alone: what a tolerance of 1 % refers to.
@@ -72,14 +70,14 @@ class Estimate:
             return cls.failed("not one round was measured; give a larger budget")
         clean = [one for one in rounds if not one.taints]
         used = clean or rounds
-        medians = medians_by_process(used)
-        latency_ms = float(np.median([one.median_ms for one in used]))
+        processes = by_process(used)
+        latency_ms = undisturbed_ms(one.digest for one in used)
         h = half_width(
-            list(medians.values()), protocol.bootstrap, protocol.confidence, protocol.seed
+            list(processes.values()), protocol.bootstrap, protocol.confidence, protocol.seed
         )
         u = math.hypot(h, NormalDist().inv_cdf((1 + protocol.confidence) / 2) * drift)
         unstable = _unstable(rounds, clean, protocol)
-        unconverged = _unconverged(medians, h, steady, protocol)
+        unconverged = _unconverged(processes, h, steady, protocol)
         return cls(
             latency_ms=latency_ms,
             low_ms=latency_ms * max(0.0, 1 - u),
@@ -95,25 +93,29 @@ class Estimate:
 
 
 def _unstable(rounds: Sequence[Round], clean: Sequence[Round], protocol: Protocol) -> list[str]:
-    # A round without quiet samples says nothing of those that have them: these passed the test.
-    judged = [one for one in rounds if SLOW_CORE not in one.taints] if clean else rounds
-    tainted = len(judged) - len(clean)
-    if tainted <= protocol.taint_limit * len(judged):
-        return []
-    causes = sorted({cause for one in judged for cause in one.taints})
-    kept = "" if clean else ", so the estimate uses them all"
-    return [f"{tainted} of {len(judged)} rounds are tainted by {', '.join(causes)}{kept}"]
+    reasons = []
+    tainted = len(rounds) - len(clean)
+    if tainted > protocol.taint_limit * len(rounds):
+        causes = sorted({cause for one in rounds for cause in one.taints})
+        kept = "" if clean else ", so the estimate uses them all"
+        share = f"{tainted} of {len(rounds)} rounds"
+        reasons.append(f"{share} are tainted by {', '.join(causes)}{kept}")
+    digests = [one.digest for one in clean or rounds]
+    samples, quiet = sum(one.samples for one in digests), sum(one.quiet for one in digests)
+    if quiet < min(protocol.quiet_min, samples):
+        reasons.append(f"the core was quiet for only {quiet} of {samples} samples")
+    return reasons
 
 
 def _unconverged(
-    medians: Mapping[str, list[float]], h: float, steady: bool, protocol: Protocol
+    processes: Mapping[str, list[Digest]], h: float, steady: bool, protocol: Protocol
 ) -> list[str]:
     reasons = []
-    count = sum(len(group) for group in medians.values())
+    count = sum(len(group) for group in processes.values())
     if not steady:
         reasons.append("no steady state was reached")
-    if len(medians) < protocol.processes:
-        reasons.append(f"only {len(medians)} of {protocol.processes} processes gave clean rounds")
+    if len(processes) < protocol.processes:
+        reasons.append(f"only {len(processes)} of {protocol.processes} processes gave clean rounds")
     if count < protocol.rounds_min:
         reasons.append(f"only {count} of {protocol.rounds_min} clean rounds were measured")
     if h > protocol.half_width:

@@ -19,7 +19,8 @@ from latbench.timing.protocol import Protocol as TimingProtocol
 from latbench.timing.rounds import Round, run_block, run_round, sample
 from latbench.timing.steady import SteadyState, WarmUp
 from latbench.timing.stopping import Outcome, StopRule
-from latbench.timing.taint import SLOW_CORE, Counters, causes
+from latbench.timing.taint import Counters, causes
+from latbench.timing.undisturbed import Digest, undisturbed_ms
 
 Result = TypeVar("Result")
 
@@ -46,8 +47,9 @@ def interleave(
     on_round: Callable[[str, Round], None],
     on_done: Callable[[str, Outcome], None],
     on_failed: Callable[[str, str], None],
-    rounds_before: Mapping[str, Iterable[Round]] | None = None,
+    rounds_before: Mapping[str, Iterable[Sequence[Digest]]] | None = None,
     sentinel: Callable[[], object] | None = None,
+    on_sentinel: Callable[[Digest], None] = lambda _: None,
     budget_s: float | None = None,
     clock: Clock | None = None,
     probe: Probe | None = None,
@@ -68,8 +70,10 @@ def interleave(
         on_done: told why a subject left: ``converged``, ``rounds`` (it had all its rounds) or
             ``budget`` (the time was spent, perhaps before its first round).
         on_failed: told the exception that made a subject leave.
-        rounds_before: rounds of earlier processes by subject; they count in the stop rule.
+        rounds_before: clean rounds of each earlier process by subject; they count in the stop
+            rule.
         sentinel: fixed work, timed before each pass and kept with the pass's rounds.
+        on_sentinel: told what each pass measured of it.
         budget_s: seconds after which no further turn begins.
         clock: what measures; the host's clock by default.
         probe: what tells whether the core is undisturbed between samples; by default nothing.
@@ -99,7 +103,7 @@ def interleave(
         budget_s=budget_s,
     )
     turns.warm_up(on_warm)
-    turns.take_rounds(on_round, on_done, sentinel)
+    turns.take_rounds(on_round, on_done, sentinel, on_sentinel)
 
 
 class _Seat:
@@ -165,10 +169,15 @@ class _Turns:
         on_round: Callable[[str, Round], None],
         on_done: Callable[[str, Outcome], None],
         sentinel: Callable[[], object] | None,
+        on_sentinel: Callable[[Digest], None],
     ) -> None:
         """Give every subject rounds in turn until each is done or the budget is spent."""
         while self._seats and self._in_time():
-            sentinel_ms = None if sentinel is None else self._time_sentinel(sentinel)
+            sentinel_ms = None
+            if sentinel is not None:
+                digest = self._time_sentinel(sentinel)
+                sentinel_ms = undisturbed_ms([digest])
+                on_sentinel(digest)
             for seat in self._shuffled(self._seats):
                 if not self._in_time():
                     break
@@ -201,8 +210,6 @@ class _Turns:
         samples = run_round(seat.run_once, self._clock, self._protocol, inner, self._probe)
         elapsed_ms = (self._now() - started) * 1e3
         taints = causes(before, self._read_counters(), elapsed_ms)
-        if samples.used < min(self._protocol.round_runs_min, len(samples.times_ns)):
-            taints = (*taints, SLOW_CORE)
         seat.rounds += 1
         return Round(
             process=self._process,
@@ -214,7 +221,7 @@ class _Turns:
             sentinel_ms=sentinel_ms,
         )
 
-    def _time_sentinel(self, sentinel: Callable[[], object]) -> float:
+    def _time_sentinel(self, sentinel: Callable[[], object]) -> Digest:
         runs = self._protocol.sentinel_runs
         samples = sample(
             sentinel,
@@ -225,7 +232,7 @@ class _Turns:
             least=(runs, 0.0),
             cap=(3 * runs, 0.0),
         )
-        return float(np.median(samples.used_ns)) / 1e6
+        return Digest.of(samples.times_ns / 1e6, samples.used)
 
     def _attempt(self, seat: _Seat, turn: Callable[[_Seat], Result]) -> Result | None:
         """Return what ``turn`` gives; if the subject raises, report it and let it leave."""

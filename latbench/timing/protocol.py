@@ -22,8 +22,7 @@ class Protocol:
         lead_in_runs: runs discarded at the start of a round, because clocks fall during gaps.
         round_ms, round_runs: a round lasts until it holds this much quiet time and this many
             quiet runs,
-        round_cap_ms, round_runs_min: but ends after this time, if it holds this many runs; with
-            fewer quiet samples than that it is tainted.
+        round_cap_ms, round_runs_min: but ends after this time, if it holds this many runs.
         probe_every_ms: time between two looks of the probe, unless one sample takes longer.
         probe_wait_ms: a round waits so long at most for a quiet moment between two samples.
         probe_tolerance: relative distance from the core's full speed that counts as quiet.
@@ -42,14 +41,14 @@ class Protocol:
         sentinel_runs: runs of the sentinel before each pass over the subjects.
         drift_floor: relative standard deviation of drift until ``drift_repeats`` repeats exist.
         drift_repeats: repeats of a subject from which its drift is measured.
-        taint_limit: share of tainted rounds, of those that found the core quiet, above which an
-            estimate is unstable.
+        taint_limit: share of tainted rounds above which an estimate is unstable.
+        quiet_min: quiet samples of a subject below which it is so too.
         confidence: coverage of the published interval.
         bootstrap: resamples of the bootstrap.
         seed: seed of the bootstrap and of the order of subjects.
     """
 
-    version: str = "p2"
+    version: str = "p3"
     lead_in_runs: int = 3
     round_ms: float = 8.0
     round_runs: int = 12
@@ -74,6 +73,7 @@ class Protocol:
     drift_floor: float = 0.01
     drift_repeats: int = 10
     taint_limit: float = 0.30
+    quiet_min: int = 5
     confidence: float = 0.95
     bootstrap: int = 2000
     seed: int = 0
@@ -111,7 +111,7 @@ class Protocol:
 
     @property
     def name(self) -> str:
-        """The version and a short hash over all values, such as ``p2:3f2a9c01``."""
+        """The version and a short hash over all values, such as ``p3:3f2a9c01``."""
         text = json.dumps(self.to_dict(), sort_keys=True)
         return f"{self.version}:{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 

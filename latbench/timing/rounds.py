@@ -12,6 +12,7 @@ import numpy.typing as npt
 from latbench.timing.clock import Clock, garbage_collection_off
 from latbench.timing.probe import Probe
 from latbench.timing.protocol import Protocol
+from latbench.timing.undisturbed import Digest
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -67,8 +68,13 @@ class Round:
 
     @cached_property
     def median_ms(self) -> float:
-        """The median latency of one run, over the quiet samples."""
-        return float(np.median(self.samples.used_ns)) / self.inner / 1e6
+        """The median latency of one run, over all samples."""
+        return float(np.median(self.samples.times_ns)) / self.inner / 1e6
+
+    @cached_property
+    def digest(self) -> Digest:
+        """What an estimate needs of it."""
+        return Digest.of(self.samples.times_ns / self.inner / 1e6, self.samples.used)
 
     @property
     def runs(self) -> int:
@@ -76,12 +82,12 @@ class Round:
         return len(self.samples.times_ns) * self.inner
 
 
-def medians_by_process(rounds: Iterable[Round]) -> dict[str, list[float]]:
-    """Return the round medians in milliseconds by process."""
-    medians: dict[str, list[float]] = {}
+def by_process(rounds: Iterable[Round]) -> dict[str, list[Digest]]:
+    """Return the digests of ``rounds`` by process."""
+    digests: dict[str, list[Digest]] = {}
     for one in rounds:
-        medians.setdefault(one.process, []).append(one.median_ms)
-    return medians
+        digests.setdefault(one.process, []).append(one.digest)
+    return digests
 
 
 def run_round(

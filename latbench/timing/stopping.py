@@ -8,7 +8,8 @@ from typing import Literal
 
 from latbench.timing.bootstrap import half_width
 from latbench.timing.protocol import Protocol
-from latbench.timing.rounds import Round, medians_by_process
+from latbench.timing.rounds import Round
+from latbench.timing.undisturbed import Digest
 
 Outcome = Literal["converged", "rounds", "budget"]
 
@@ -23,19 +24,16 @@ class StopRule:
 
     The process has done its part once it gave its share of clean rounds and the half-width is
     small enough at two consecutive checks, or once it gave the most it may. A tainted round is
-    made up for by another, up to twice that most, but not once more than ``taint_limit`` of these
-    are tainted: a subject whose core is never quiet would hold up all the others. (Every taint
-    counts here; the estimate is called unstable for taints other than a slow core alone.) Half-way
-    it also leaves if the half-width, which falls with the root of the rounds, would stay far too
-    wide with all of them.
+    made up for by another, up to twice that most, but not where so many are tainted already that
+    the estimate would be unstable with all of the others clean. Half-way it also leaves if the
+    half-width, which falls with the root of the rounds, would stay far too wide with all of them.
     """
 
-    def __init__(self, protocol: Protocol, before: Iterable[Round] = ()) -> None:
-        """Begin with the rounds that other processes took ``before``."""
-        clean = (one for one in before if not one.taints)
+    def __init__(self, protocol: Protocol, before: Iterable[Sequence[Digest]] = ()) -> None:
+        """Begin with the clean rounds that each of the processes ``before`` gave."""
         self._protocol = protocol
-        self._before = list(medians_by_process(clean).values())
-        self._own: list[float] = []
+        self._before = [group for group in before if group]
+        self._own: list[Digest] = []
         self._rounds = 0
         self._agreeing = 0
         self._wide = False
@@ -45,7 +43,7 @@ class StopRule:
         self._rounds += 1
         if one.taints:
             return
-        self._own.append(one.median_ms)
+        self._own.append(one.digest)
         # The check before the last round of the share is the first of the two that must agree.
         if len(self._own) >= self._protocol.rounds_least - 1:
             h = self._half_width()
@@ -75,17 +73,17 @@ class StopRule:
         )
 
 
-def another_process(medians: Iterable[Sequence[float]], protocol: Protocol) -> bool:
+def another_process(processes: Iterable[Sequence[Digest]], protocol: Protocol) -> bool:
     """Whether a subject that all its processes have timed should be timed in one more.
 
     It should if the half-width is still too wide, and if that of all extra processes, which falls
     with the root of their number, may be narrow enough.
 
     Args:
-        medians: the medians of the clean rounds of each process.
+        processes: the clean rounds of each process.
         protocol: how it is timed.
     """
-    groups = [group for group in medians if group]
+    groups = [group for group in processes if group]
     most = protocol.processes + protocol.processes_extra
     if not groups or len(groups) >= most:
         return False

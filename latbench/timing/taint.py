@@ -1,4 +1,4 @@
-"""Taints: what disturbed a round, told by counters or the probe and never by its times."""
+"""Taints: what disturbed a round, told by counters and never by its times."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ THROTTLED = "cgroup-throttled"
 CORE_THROTTLED = "core-throttled"
 SWITCHED = "switched-out"
 PRESSURE = "cpu-pressure"
-SLOW_CORE = "slow-core"
 
 _SWITCHES_PER_MS = 0.1
 _PRESSURE_SHARE = 0.05

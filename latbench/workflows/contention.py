@@ -7,7 +7,7 @@ import time
 from latbench.timing import CoreProbe, Protocol
 from latbench.workflows.checks import Check
 
-# With less, rounds end at their cap before they hold enough quiet samples.
+# With less, many rounds end at their cap before they hold enough quiet samples.
 _QUIET_SHARE = 0.5
 
 

@@ -73,6 +73,9 @@ class Stage:
             for number in range(self.rounds):
                 report(process, self._round(job, number, name.startswith("sways")))
             report(process, {"type": "done", "job": job, "outcome": "converged"})
+        for number in range(self.rounds):
+            level = self.sentinel_ms + 0.001 * number
+            report(process, {"type": "sentinel", "values_ms": [level], "samples": 1, "quiet": 1})
         return None
 
     def _round(self, job: str, number: int, sways: bool) -> dict[str, object]:

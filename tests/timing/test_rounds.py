@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from latbench.timing import Clock, Protocol, Round, Samples
-from latbench.timing.rounds import medians_by_process, run_block, run_round
+from latbench.timing.rounds import by_process, run_block, run_round
 
 PROTOCOL = Protocol(round_runs=30, round_ms=15.0, round_cap_ms=60.0)
 
@@ -87,13 +87,14 @@ def test_the_median_of_a_round_is_that_of_one_run() -> None:
     assert one.runs == 12
 
 
-def test_medians_are_grouped_by_process() -> None:
+def test_rounds_are_grouped_by_process() -> None:
     """Each process keeps its own rounds."""
     rounds = [
         Round(process, 0, 0.0, 1, Samples(np.array([ns])))
         for process, ns in (("a", 1_000_000), ("b", 2_000_000), ("a", 3_000_000))
     ]
-    assert medians_by_process(rounds) == {"a": [1.0, 3.0], "b": [2.0]}
+    values = {name: [one.values_ms for one in group] for name, group in by_process(rounds).items()}
+    assert values == {"a": [(1.0,), (3.0,)], "b": [(2.0,)]}
 
 
 class Host:

@@ -4,15 +4,15 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latbench.timing import Protocol, Round, Samples
+from latbench.timing import Digest, Protocol, Round, Samples
 from latbench.timing.stopping import StopRule, another_process
 
 PROTOCOL = Protocol(rounds_min=12, rounds_max=60, processes=2, bootstrap=800)
 
 
-def a_round(median_ms: float, taints: tuple[str, ...] = (), process: str = "p1") -> Round:
+def a_round(median_ms: float, taints: tuple[str, ...] = ()) -> Round:
     """Return a round of one sample."""
-    return Round(process, 0, 0.0, 1, Samples(np.array([round(median_ms * 1e6)])), taints)
+    return Round("p1", 0, 0.0, 1, Samples(np.array([round(median_ms * 1e6)])), taints)
 
 
 def rounds_until_done(rule: StopRule, rounds: Iterable[Round]) -> tuple[int, str]:
@@ -55,21 +55,15 @@ def test_nothing_but_taints_ends_when_clean_rounds_could_no_longer_save_it() -> 
 
 def test_rounds_of_earlier_processes_count_for_the_width() -> None:
     """A process that disagrees with the one before it cannot converge, however narrow it is."""
-    before = [a_round(1.1, process="p0")] * 6
+    before = [[a_round(1.1).digest] * 6]
     assert rounds_until_done(StopRule(PROTOCOL, before), [a_round(1.0)] * 99) == (15, "rounds")
-    before = [a_round(1.001, process="p0")] * 6
-    assert rounds_until_done(StopRule(PROTOCOL, before), [a_round(1.0)] * 99) == (6, "converged")
-
-
-def test_tainted_rounds_of_earlier_processes_do_not_count() -> None:
-    """They were left out there and are left out here."""
-    before = [a_round(1.1, ("steal",), process="p0")] * 6
+    before = [[a_round(1.001).digest] * 6]
     assert rounds_until_done(StopRule(PROTOCOL, before), [a_round(1.0)] * 99) == (6, "converged")
 
 
 def test_earlier_rounds_do_not_spare_this_process_its_share() -> None:
     """Twelve earlier rounds are one process's; this one still gives six."""
-    before = [a_round(1.0, process="p0")] * 12
+    before = [[a_round(1.0).digest] * 12]
     assert rounds_until_done(StopRule(PROTOCOL, before), [a_round(1.0)] * 99) == (6, "converged")
 
 
@@ -77,8 +71,9 @@ def test_processes_that_disagree_a_little_get_company() -> None:
     """Two processes 2 % apart have h = 1 %; at 3 % two more may help, at 9 % they cannot."""
     protocol = Protocol(processes=2, processes_extra=2)
 
-    def apart(share: float, processes: int = 2) -> list[list[float]]:
-        return [[1.0 + share * (number % 2)] * 6 for number in range(processes)]
+    def apart(share: float, processes: int = 2) -> list[list[Digest]]:
+        levels = [1.0 + share * (number % 2) for number in range(processes)]
+        return [[a_round(level).digest] * 6 for level in levels]
 
     assert not another_process(apart(0.01), protocol)
     assert another_process(apart(0.03), protocol)
