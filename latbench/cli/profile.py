@@ -138,25 +138,26 @@ def profile(
         raise UsageError(f"--kernels is told on this machine; leave out --executor {executor}")
     wanted = dataclasses.replace(wanted, kernels=kernels)
     limits = Limits(timeout, memory_limit)
-    with (
-        place.opened(executor, settings, limits, note) as there,
-        current().open_store() as store,
-    ):
+    with place.opened(executor, settings, limits, note) as there:
         # NAME and NAME:fp32 are one target.
         targets = list({target.key: (target, one) for target, one in there.targets}.values())
+        # A file that cannot be read is refused before a store is made.
+        prepared = workflow.prepare(wanted, [target.batch for target, _ in targets], progress)
         for target, _ in targets:
             note(f"measuring on {target.label}")
-        result = workflow.profile(
-            store,
-            targets,
-            wanted,
-            protocol=Protocol.standard() if protocol == "standard" else Protocol.quick(),
-            budget_s=budget,
-            retry_failed=retry_failed,
-            executor=there.executor,
-            describer=LocalExecutor(limits, note),
-            progress=progress,
-        )
+        with current().open_store() as store:
+            result = workflow.profile(
+                store,
+                targets,
+                wanted,
+                prepared=prepared,
+                protocol=Protocol.standard() if protocol == "standard" else Protocol.quick(),
+                budget_s=budget,
+                retry_failed=retry_failed,
+                executor=there.executor,
+                describer=LocalExecutor(limits, note),
+                progress=progress,
+            )
     document = {
         "targets": [target.to_dict() for target in result.targets],
         "measured": result.measured,

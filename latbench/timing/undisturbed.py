@@ -7,8 +7,8 @@ On a quiet machine q is 1, and this is the plain median.
 
 The probe tells q. A run with a quiet look on both sides may still have been disturbed between
 them; were a third look taken, it would agree about as often as the two did. So q is the square of
-the share of runs with two quiet looks. It is never taken to be below 2 %, because one out of many rare looks
-says little, while the fastest runs of many are hardly ever all disturbed.
+the share of runs with two quiet looks. It is never taken to be below 2 %: where quiet looks are
+that rare they say little, while the fastest of many runs are hardly ever all disturbed.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -115,11 +115,26 @@ class Wanted:
     kernels: bool = False
 
 
+Prepared = Mapping[int, Sequence[Subject]]
+"""The subjects to measure, by batch."""
+
+
+def prepare(wanted: Wanted, batches: Iterable[int], progress: Progress = silent) -> Prepared:
+    """Return the subjects that ``wanted`` names, for each of ``batches``.
+
+    Raises:
+        UsageError: a model that cannot be read.
+    """
+    with progress("preparing the workloads") as tick:
+        return {batch: _subjects(wanted, batch, tick) for batch in dict.fromkeys(batches)}
+
+
 def profile(
     store: Store,
     targets: Sequence[tuple[Target, Instance]],
     wanted: Wanted,
     *,
+    prepared: Prepared | None = None,
     protocol: Protocol | None = None,
     budget_s: float | None = None,
     retry_failed: bool = False,
@@ -135,6 +150,7 @@ def profile(
         store: takes the measurements.
         targets: what to measure on, and where.
         wanted: what to measure.
+        prepared: what :func:`prepare` made of it, if it was called before.
         protocol: how to time.
         budget_s: no group of subjects begins after this many seconds.
         retry_failed: measure those again that failed before.
@@ -151,13 +167,12 @@ def profile(
         # A model alone is judged by itself, so its processes have to tell how far they differ.
         protocol = dataclasses.replace(protocol, processes=MODEL_PROCESSES)
     deadline = None if budget_s is None else time.monotonic() + budget_s
-    with progress("preparing the workloads") as tick:
-        batches = list(dict.fromkeys(target.batch for target, _ in targets))
-        subjects = {batch: _subjects(wanted, batch, tick) for batch in batches}
+    if prepared is None:
+        prepared = prepare(wanted, [target.batch for target, _ in targets], progress)
     result = Profiled([target for target, _ in targets])
     for campaign in ("main", REPEAT):
         chosen = [
-            subjects[target.batch] if campaign == "main" else _again(subjects[target.batch], wanted)
+            prepared[target.batch] if campaign == "main" else _again(prepared[target.batch], wanted)
             for target, _ in targets
         ]
         if not any(chosen):
@@ -184,7 +199,7 @@ def profile(
         for target, _ in targets:
             with progress(f"asking {target.runtime} for its kernels") as tick:
                 _tell_kernels(
-                    result, target, subjects[target.batch], describer or LocalExecutor(), tick
+                    result, target, prepared[target.batch], describer or LocalExecutor(), tick
                 )
     return result
 

@@ -87,13 +87,15 @@ def test_what_cannot_be_is_one_line(run: Run, arguments: str, says: str) -> None
     ("content", "says"), [(None, "No such file"), ("no model", "net.onnx"), ("", "net.onnx")]
 )
 def test_a_file_that_is_no_model_is_refused(run: Run, content: str | None, says: str) -> None:
-    """A file that is missing, or is no ONNX, is named."""
+    """A file that is missing, or is no ONNX, is named in one line, before there is a store."""
     if content is not None:
         Path("net.onnx").write_text(content, encoding="utf-8")
     done = run("profile", "--model", "net.onnx")
     assert (done.code, done.out) == (2, "")
-    assert "net.onnx" in done.err.splitlines()[-1]
-    assert says in done.err.splitlines()[-1]
+    (line,) = done.err.splitlines()
+    assert "net.onnx" in line
+    assert says in line
+    assert not Path("latbench.db").exists()
 
 
 @pytest.fixture(scope="module")
