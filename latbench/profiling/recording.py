@@ -57,10 +57,6 @@ class Recorder:
         whole = sum(count >= self.protocol.rounds_least for count in counts.values())
         return max(1, self.protocol.processes - whole)
 
-    def another_process(self, job: str) -> bool:
-        """Whether ``job``, which had all its processes, should be timed in one more."""
-        return another_process(self.clean_rounds(job).values(), self.protocol)
-
     def clean_rounds(self, job: str) -> Before:
         """Return the rounds of ``job`` without taints, by process."""
         rows = self.store.rounds(job)
@@ -72,18 +68,38 @@ class Recorder:
             MeasurementRow(job, "failed", reason=_one_line(reason), provenance=self.provenance)
         )
 
-    def settle(self, job: str, complete: bool = True) -> None:
-        """Store the estimate of ``job`` from all its rounds, if it has any.
+    def settle(self, job: str) -> bool:
+        """Store the estimate of ``job`` from all its rounds, unless another process may better it.
 
-        One that a budget cut off is not complete: a later sweep goes on, and settles it anew.
+        Returns:
+            whether it is settled; if not, ``job`` should be timed in one more process.
         """
+        rounds, estimate = self._estimate(job)
+        processes = len(by_process(one for one in rounds if not one.taints))
+        if another_process(processes, estimate.half_width, self.protocol):
+            return False
+        if rounds:
+            self._add(job, estimate, complete=True)
+        return True
+
+    def settle_cut(self, job: str) -> None:
+        """Store the estimate of ``job``, which a budget cut off, if it has any new rounds.
+
+        It is not complete: a later sweep goes on, and settles it anew.
+        """
+        rounds, estimate = self._estimate(job)
+        known = self.store.measurement(job)
+        if rounds and (known is None or known.rounds != len(rounds)):
+            self._add(job, estimate, complete=False)
+
+    def _estimate(self, job: str) -> tuple[list[Round], Estimate]:
         rounds = [_round(row) for row in self.store.rounds(job)]
-        if not rounds or (not complete and self._settled(job, len(rounds))):
-            return
         history = self.store.sentinel_history(self.target.key, self.instance)
-        drift = drift_of(history, self.protocol)
         steady = all(process.steady for process in self.store.processes(job))
-        estimate = Estimate.of(rounds, self.protocol, drift, steady)
+        drift = drift_of(history, self.protocol)
+        return rounds, Estimate.of(rounds, self.protocol, drift, steady)
+
+    def _add(self, job: str, estimate: Estimate, complete: bool) -> None:
         self.store.add_measurement(
             MeasurementRow(
                 job_id=job,
@@ -101,11 +117,6 @@ class Recorder:
                 complete=complete,
             )
         )
-
-    def _settled(self, job: str, rounds: int) -> bool:
-        """Whether the store has an estimate of ``job`` from so many rounds."""
-        known = self.store.measurement(job)
-        return known is not None and known.rounds == rounds
 
 
 class Turn:

@@ -146,17 +146,14 @@ class Sweep:
                 failed, cut = self._time({job: workloads[job] for job in group}, deadline)
                 for job in set(group) - cut:
                     turns[job] -= 1
-                    if job in failed:
+                    if job in failed or (turns[job] == 0 and self._recorder.settle(job)):
                         del turns[job]
-                    elif turns[job] == 0 and self._recorder.another_process(job):
+                    elif turns[job] == 0:
                         turns[job] = 1
                         total += 1
-                    elif turns[job] == 0:
-                        del turns[job]
-                        self._recorder.settle(job)
                 self._on_progress(total - sum(turns.values()), total)
         for job in turns:  # the budget is spent: what has rounds has a value
-            self._recorder.settle(job, complete=False)
+            self._recorder.settle_cut(job)
 
     def _time(self, group: Mapping[str, Workload], deadline: float) -> tuple[set[str], set[str]]:
         """Time ``group`` in one process; return which jobs failed, and which the budget cut off.

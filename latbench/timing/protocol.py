@@ -75,7 +75,7 @@ class Protocol:
     taint_limit: float = 0.30
     quiet_min: int = 5
     confidence: float = 0.95
-    bootstrap: int = 2000
+    bootstrap: int = 1000
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -73,20 +73,18 @@ class StopRule:
         )
 
 
-def another_process(processes: Iterable[Sequence[Digest]], protocol: Protocol) -> bool:
+def another_process(processes: int, h: float, protocol: Protocol) -> bool:
     """Whether a subject that all its processes have timed should be timed in one more.
 
     It should if the half-width is still too wide, and if that of all extra processes, which falls
     with the root of their number, may be narrow enough.
 
     Args:
-        processes: the clean rounds of each process.
+        processes: how many of them gave clean rounds.
+        h: the half-width from their rounds.
         protocol: how it is timed.
     """
-    groups = [group for group in processes if group]
     most = protocol.processes + protocol.processes_extra
-    if not groups or len(groups) >= most:
-        return False
-    h = half_width(groups, protocol.bootstrap, protocol.confidence, protocol.seed)
-    at_best = h * math.sqrt(len(groups) / most)
-    return protocol.half_width < h and at_best <= _FAR_TOO_WIDE * protocol.half_width
+    at_best = h * math.sqrt(processes / most)
+    too_wide, may_do = protocol.half_width < h, at_best <= _FAR_TOO_WIDE * protocol.half_width
+    return 0 < processes < most and too_wide and may_do

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latbench.timing import Digest, Protocol, Round, Samples
+from latbench.timing import Protocol, Round, Samples
 from latbench.timing.stopping import StopRule, another_process
 
 PROTOCOL = Protocol(rounds_min=12, rounds_max=60, processes=2, bootstrap=800)
@@ -67,21 +67,18 @@ def test_earlier_rounds_do_not_spare_this_process_its_share() -> None:
     assert rounds_until_done(StopRule(PROTOCOL, before), [a_round(1.0)] * 99) == (6, "converged")
 
 
-def test_processes_that_disagree_a_little_get_company() -> None:
-    """Two processes 2 % apart have h = 1 %; at 3 % two more may help, at 9 % they cannot."""
-    protocol = Protocol(processes=2, processes_extra=2)
-
-    def apart(share: float, processes: int = 2) -> list[list[Digest]]:
-        levels = [1.0 + share * (number % 2) for number in range(processes)]
-        return [[a_round(level).digest] * 6 for level in levels]
-
-    assert not another_process(apart(0.01), protocol)
-    assert another_process(apart(0.03), protocol)
-    assert another_process(apart(0.03, processes=3), protocol)
-    assert not another_process(apart(0.03, processes=4), protocol)
-    assert not another_process(apart(0.09), protocol)
-    assert not another_process(apart(0.03), Protocol(processes_extra=0))
-    assert not another_process([], protocol)
+def test_a_half_width_that_may_become_narrow_gets_another_process() -> None:
+    """Four processes halve the half-width of one: up to 2.1 % of two may come near to 1 %."""
+    protocol = Protocol(processes=2, processes_extra=2, half_width=0.01)
+    assert not another_process(2, 0.01, protocol)
+    assert another_process(2, 0.011, protocol)
+    assert another_process(2, 0.021, protocol)
+    assert not another_process(2, 0.022, protocol)
+    assert another_process(3, 0.017, protocol)
+    assert not another_process(3, 0.018, protocol)
+    assert not another_process(4, 0.011, protocol)
+    assert not another_process(0, 1.0, protocol)
+    assert not another_process(2, 0.011, Protocol(processes_extra=0))
 
 
 @settings(max_examples=30)
