@@ -6,17 +6,19 @@ import dataclasses
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import count
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from latbench.errors import UsageError
+from latbench.errors import StoreError, UsageError
 from latbench.profiling.channel import pack_times
 from latbench.profiling.process import Report, Task
 from latbench.profiling.subjects import Subject
 from latbench.profiling.sweep import Instance, Sweep, SweepResult, in_turns
-from latbench.store import MeasurementRow, Store
+from latbench.store import JobRow, MeasurementRow, Store
 from latbench.target import Target
 from latbench.timing import Protocol
 
@@ -436,6 +438,50 @@ def test_progress_counts_turns_to_the_end(measure: Measure, named: Named) -> Non
     )
     assert told == sorted(told)
     assert told[-1] == (6, 6)
+
+
+def test_a_database_that_goes_away_loses_nothing_that_was_committed(
+    postgresql_server: Any,
+    postgresql_url: str,
+    named: Named,
+    target: Target,
+    instance: Instance,
+    fast: Protocol,
+) -> None:
+    """The sweep ends with a reason; once the server is back, the next one does what is missing."""
+
+    class Outage(Stage):
+        """Stops the server before the fifth round of the sweep."""
+
+        def run(self, task: Task, report: Report) -> str | None:
+            rounds = count(1)
+
+            def watched(process: str, message: dict[str, Any]) -> None:
+                if message["type"] == "round" and next(rounds) == 5:
+                    postgresql_server.stop()
+                report(process, message)
+
+            return super().run(task, watched)
+
+    subjects = [named(name) for name in "abc"]
+    try:
+        with Store.open(postgresql_url) as store:
+            sweep = Sweep(store, target, instance, fast, executor=Outage())
+            with pytest.raises(StoreError, match="cannot be reached") as failure:
+                sweep.run(subjects)
+            assert "\n" not in str(failure.value)
+    finally:
+        postgresql_server.start()
+    with Store.open(postgresql_url) as store:
+        jobs = store.add_jobs(
+            JobRow(target.key, instance.id, one.workload.id, fast.name, "main") for one in subjects
+        )
+        assert sum(len(store.rounds(job)) for job in jobs) == 4
+        stage = Stage("q")
+        result = Sweep(store, target, instance, fast, executor=stage).run(subjects)
+        assert result.measured == jobs
+        assert result.failed == {}
+        assert sum(len(store.rounds(job)) for job in jobs) == 4 + sum(map(len, stage.groups)) * 3
 
 
 def test_nothing_to_measure_is_fine(measure: Measure, stage: Stage) -> None:

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
-import pwd
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 
@@ -21,62 +16,6 @@ from latbench.store import InstanceRow, JobRow, Store, WorkloadRow
 from latbench.target import Target
 
 Script = Callable[..., "subprocess.Popen[str]"]
-
-_POSTGRES = (
-    "-c fsync=off -c synchronous_commit=off -c listen_addresses='' "
-    "-c max_connections=40 -c unix_socket_directories='{folder}'"
-)
-
-
-def _run(*command: str) -> None:
-    """Run a command of PostgreSQL, which refuses to be run by root."""
-    if os.geteuid() == 0:
-        nobody = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
-        command = (*nobody, *command)
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/")
-
-
-@pytest.fixture(scope="session")
-def postgresql_server() -> Iterator[Path]:
-    """A real server in a folder of its own, reached by the socket in it."""
-    pytest.importorskip("psycopg", reason="psycopg is not installed")
-    for program in ("initdb", "pg_ctl", *(["setpriv"] if os.geteuid() == 0 else [])):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed: no PostgreSQL server to test with")
-    # A short path: a socket's name may have 107 bytes.
-    folder = Path(tempfile.mkdtemp(prefix="latbench-pg-"))
-    data = str(folder / "data")
-    if os.geteuid() == 0:
-        nobody = pwd.getpwnam("nobody")
-        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-    try:
-        _run("initdb", "-D", data, "-A", "trust", "-U", "latbench")
-        options = _POSTGRES.format(folder=folder)
-        _run("pg_ctl", "-D", data, "-w", "-l", str(folder / "log"), "-o", options, "start")
-        try:
-            yield folder
-        finally:
-            _run("pg_ctl", "-D", data, "-m", "immediate", "stop")
-    finally:
-        shutil.rmtree(folder)
-
-
-_numbers = itertools.count()
-
-
-@pytest.fixture
-def postgresql_url(postgresql_server: Path) -> str:
-    """The URL of an empty schema: a database of its own for each test would cost seconds."""
-    import psycopg
-
-    name = f"store_{next(_numbers)}"
-    with psycopg.connect(
-        host=str(postgresql_server), user="latbench", dbname="postgres", autocommit=True
-    ) as connection:
-        connection.execute(f"CREATE SCHEMA {name}".encode())
-    search_path = quote(f"-csearch_path={name}")
-    host = quote(str(postgresql_server))
-    return f"postgresql+psycopg://latbench@/postgres?host={host}&options={search_path}"
 
 
 @pytest.fixture
