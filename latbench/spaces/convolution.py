@@ -7,7 +7,8 @@ Definitions: MobileNetV2 (arXiv 1801.04381) for the inverted residual, Proxyless
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from latbench.spaces.operation import Operation, Shape
@@ -144,6 +145,13 @@ class InvertedResidual(Operation):
         layers += conv_bn(hidden, self.width, 1, groups=self.groups, eps=self.eps)
         body = nn.Sequential(*layers)
         return Residual(body) if self.stride == 1 and self.channels == self.width else body
+
+    @property
+    def family(self) -> Hashable | None:
+        """All but expansion and kernel; None with groups, whose channels mean something else."""
+        if self.groups > 1:
+            return None
+        return replace(self, expansion=2 if self._expands else 1, kernel=1)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from latbench.spaces.entanglement import entangle, own_state
 from latbench.spaces.graph import INPUT, IntArray, Step
 
 if TYPE_CHECKING:
@@ -78,7 +79,11 @@ class ArchitectureNetwork(_PathNetwork):
 
 
 class Supernet(_PathNetwork):
-    """Every candidate of every place, with weights of its own, shared by all architectures."""
+    """Every candidate of every place, with weights that all architectures share.
+
+    Candidates of one place that are of one family share theirs among each other, too; see
+    :mod:`latbench.spaces.entanglement`.
+    """
 
     def __init__(self, space: SearchSpace, seed: int) -> None:
         """Build all candidates of ``space`` with weights drawn from ``seed``."""
@@ -89,6 +94,9 @@ class Supernet(_PathNetwork):
             if not (candidate.operation.is_zero or candidate.operation.passes_through)
         ]
         super().__init__(space, slots, seed)
+        with drawn_from(seed):
+            for members in _families(space, slots):
+                entangle([self.blocks[_slot(*slot)] for slot in members])
         self._plan = lru_cache(maxsize=4096)(self._plan_of)
 
     def _plan_of(self, key: bytes) -> list[Step]:
@@ -101,3 +109,25 @@ class Supernet(_PathNetwork):
         """
         row = self.space.one(x)
         return self.walk(self._plan(row.tobytes()), images)
+
+    def state_of(self, x: npt.ArrayLike) -> dict[str, Tensor]:
+        """Return the weights along the path of ``x`` (choices,), for ``space.network(x)`` to load.
+
+        Batch-norm statistics are those of many paths: gather them anew before evaluating.
+        """
+        slots = [_slot(step.node, step.option) for step in self.space.graph.plan(self.space.one(x))]
+        return {
+            f"blocks.{slot}.{name}": value
+            for slot in slots
+            for name, value in own_state(self.blocks[slot]).items()
+        }
+
+
+def _families(space: SearchSpace, slots: Iterable[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+    """Return the slots whose candidates share weights, family by family."""
+    found: dict[Hashable, list[tuple[int, int]]] = {}
+    for node, option in slots:
+        family = space.graph.nodes[node].candidates[option].operation.family
+        if family is not None:
+            found.setdefault((node, family), []).append((node, option))
+    return [members for members in found.values() if len(members) > 1]

@@ -7,6 +7,7 @@ gives, what it costs, and how to build itself as a torch module. Shapes are with
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,15 @@ class Operation(ABC):
     @abstractmethod
     def module(self) -> nn.Module:
         """Return a new torch module with freshly drawn weights."""
+
+    @property
+    def family(self) -> Hashable | None:
+        """What candidates of a place must have in common to share weights in a supernet.
+
+        None for one that shares none. See :mod:`latbench.spaces.entanglement` for what the modules
+        of a family have to look like.
+        """
+        return None
 
 
 @dataclass(frozen=True)

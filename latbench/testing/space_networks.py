@@ -163,10 +163,9 @@ class SpaceNetworkChecks(SpaceFixtures):
         import torch
 
         supernet = space.supernet(seed=5).eval()
-        weights = supernet.state_dict()
         for x in X:
             network = space.network(x).eval()
-            network.load_state_dict({name: weights[name] for name in network.state_dict()})
+            network.load_state_dict(supernet.state_of(x))
             images = _images(space, 2)
             torch.testing.assert_close(supernet(images, x), network(images))
 
@@ -181,8 +180,10 @@ class SpaceNetworkChecks(SpaceFixtures):
         supernet = space.supernet(classes=space.classes + 1).train()
         images = torch.randn(4, space.input_shape[0], size, size)
         supernet(images, X[0]).square().sum().backward()
-        used = {name for name, weight in supernet.named_parameters() if weight.grad is not None}
-        assert used == {name for name, _ in space.network(X[0]).named_parameters()}
+        names = [name for name, _ in space.network(X[0]).named_parameters()]
+        on_path = {id(supernet.get_parameter(name)) for name in names}
+        used = {id(weight) for weight in supernet.parameters() if weight.grad is not None}
+        assert used == on_path
         for weight in supernet.parameters():
             assert weight.grad is None or torch.isfinite(weight.grad).all()
 

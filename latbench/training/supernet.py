@@ -37,7 +37,8 @@ def train_supernet(
 ) -> History:
     """Train the weights that all architectures share, one drawn architecture a step.
 
-    Weights and batch-norm statistics outside the drawn path stay bit for bit as they are.
+    Weights and batch-norm statistics that the drawn path has no part in stay bit for bit as they
+    are.
 
     Args:
         supernet: trained in place.
