@@ -85,9 +85,7 @@ def test_groups_stay_apart() -> None:
 
 def test_the_own_state_is_that_of_a_module_alone() -> None:
     """What was entangled loads into a module that was not, and computes the same."""
-    operations = [
-        InvertedResidual(4, 4, kernel, 1, expansion) for kernel, expansion in ((3, 3), (5, 6))
-    ]
+    operations = [InvertedResidual(4, 4, 3, 1, 3), InvertedResidual(4, 4, 5, 1, 6)]
     modules = [operation.module().eval() for operation in operations]
     entangle(modules)
     images = torch.randn(2, 4, 6, 6)
@@ -100,9 +98,9 @@ def test_the_own_state_is_that_of_a_module_alone() -> None:
 
 def test_the_weights_are_drawn_from_the_seed(supernet: Supernet) -> None:
     """Equal seeds give equal weights, another seed others."""
-    again, other = (supernet.space.supernet(seed=seed).state_dict() for seed in (3, 4))
-    name = "blocks.node1-option0.body.0.weight"
-    name = name if name in again else "blocks.node1-option0.0.weight"
-    fresh = supernet.space.supernet(seed=3).state_dict()
-    assert torch.equal(again[name], fresh[name])
-    assert not torch.equal(again[name], other[name])
+    first, again, other = (
+        convolutions(supernet.space.supernet(seed=seed), "node1-option0") for seed in (3, 3, 4)
+    )
+    for one, same, another in zip(first, again, other, strict=True):
+        assert torch.equal(one.weight, same.weight)
+        assert not torch.equal(one.weight, another.weight)
