@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from latbench.profiling.process import Executor
 from latbench.profiling.subjects import Subject, block_subjects, network_subjects
 from latbench.profiling.sweep import Instance, Sweep
 from latbench.spaces import SearchSpace
-from latbench.store import MeasurementRow, Store
+from latbench.store import JobRow, MeasurementRow, Store
 from latbench.target import Target
 from latbench.timing import Protocol
 from latbench.workflows.checks import Check
@@ -37,8 +37,8 @@ class Validation:
     Attributes:
         stored: the target of the stored measurements.
         measured: the target of the new ones.
-        verdict: ``holds``, ``changed``, ``stale`` (another runtime version or processor) or
-            ``unclear``.
+        verdict: ``holds``, ``changed``, ``stale`` (another runtime version, processor, or setting
+            of its clock) or ``unclear``.
         comparisons: the measurements that were taken again.
         checks: all of it in words.
     """
@@ -96,8 +96,12 @@ def validate(
             store, sweep, [one for id, one in subjects.items() if one and one.workload.id == id]
         )
     comparisons = [compare(_stored(row), again.get(row.workload)) for row in rows]
-    processors = _processor(store, chosen["instance"].iloc[-1]), instance.facts.get("name")
-    verdict, checks = judge(stored, target, processors, comparisons)
+    newest = rows[int(np.argmax([row.created for row in rows]))]
+    conditions = {
+        "processor": (_processor(store, newest.instance), instance.facts.get("name")),
+        "clock": (_clock(_provenance(store, stored, newest)), _clock_now(again.values())),
+    }
+    verdict, checks = judge(stored, target, conditions, comparisons)
     return Validation(stored, target, verdict, comparisons, checks)
 
 
@@ -174,3 +178,24 @@ def _processor(store: Store, instance: str) -> str | None:
     facts = next(row.facts for row in store.instances() if row.id == instance)
     name = facts.get("name")
     return None if name is None else str(name)
+
+
+def _provenance(store: Store, target: Target, row: Any) -> Mapping[str, Any]:
+    """Return how the stored measurement of ``row`` was taken."""
+    job = store.add_job(JobRow(target.key, row.instance, row.workload, row.protocol))
+    measurement = store.measurement(job)
+    assert measurement is not None  # it is a row of the table
+    return measurement.provenance
+
+
+def _clock_now(again: Iterable[MeasurementRow | None]) -> str | None:
+    return next((_clock(row.provenance) for row in again if row is not None), None)
+
+
+def _clock(provenance: Mapping[str, Any]) -> str | None:
+    """Return how the processor's clock was set, None where the system does not tell."""
+    governor, turbo_off = provenance.get("governor"), provenance.get("turbo_off")
+    told = [] if governor is None else [f"governor {governor}"]
+    if turbo_off is not None:
+        told.append("turbo off" if turbo_off == "1" else "turbo on")
+    return ", ".join(told) or None

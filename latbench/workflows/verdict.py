@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -85,27 +85,29 @@ def compare(stored: Stored, again: MeasurementRow | None) -> Comparison:
 def judge(
     stored: Target,
     measured: Target,
-    processors: tuple[str | None, str | None],
+    conditions: Mapping[str, tuple[str | None, str | None]],
     comparisons: Sequence[Comparison],
 ) -> tuple[Verdict, list[Check]]:
     """Return the verdict on a table, and all that led to it.
 
     Each comparison may miss by chance once in twenty times; the table is called changed where as
     many misses as there are come by chance less often than that (binomial): two of five, or one
-    of one. Another runtime version or processor makes it stale whatever the latencies say.
+    of one. Another runtime version, or one changed condition, makes it stale whatever the latencies
+    say.
 
     Args:
         stored: the target of the stored latencies.
         measured: that of the new ones.
-        processors: what each was measured on; None where it is not known.
+        conditions: by name, what held for the stored and what for the new ones; None where that is
+            not known.
         comparisons: of the latencies.
     """
     version = _same("runtime version", stored.runtime_version, measured.runtime_version)
-    processor = _same("processor", *processors)
+    same = [version, *(_same(name, *pair) for name, pair in conditions.items())]
     told = [one.holds for one in comparisons if one.holds is not None]
     misses = told.count(False)
     verdict: Verdict
-    if version.ok is False or processor.ok is False:
+    if any(check.ok is False for check in same):
         verdict = "stale"
     elif not told:
         verdict = "unclear"
@@ -115,7 +117,7 @@ def judge(
         verdict = "holds"
     ok = {"holds": True, "unclear": None}.get(verdict, False)
     overall = Check("stored table", ok, _summary(verdict, misses, comparisons), _ADVICE[verdict])
-    return verdict, [version, processor, *map(_in_words, comparisons), overall]
+    return verdict, [*same, *map(_in_words, comparisons), overall]
 
 
 _ADVICE: dict[Verdict, str] = {
@@ -123,7 +125,8 @@ _ADVICE: dict[Verdict, str] = {
     "changed": "see `latbench doctor` for what disturbs this machine; if nothing does, measure "
     "into a new store with `latbench --store sqlite:///NEW.db profile`",
     "stale": "measure again with `latbench profile`; another runtime version is a target of its "
-    "own, another processor needs a store of its own",
+    "own, another processor needs a store of its own; if the clock was changed, set it back as it "
+    "was (`latbench doctor --tune`), or measure into a new store",
     "unclear": "see `latbench doctor` for what disturbs this machine",
 }
 
