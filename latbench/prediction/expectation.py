@@ -1,13 +1,15 @@
 """Expected latency under a distribution over architectures, where the latency is a sum.
 
 With independent choices the mean of ``fixed + sum_c t_c[x_c]`` is ``fixed + sum_c p_c . t_c``:
-exact, with a gradient in every probability (Wu et al., *FBNet*, 2019, eq. 3).
+exact, with a gradient in every probability (Wu et al., *FBNet*, 2019, eq. 3). So is that of a sum
+over pairs of choices, ``sum p_c' W_cd p_d``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,15 +76,18 @@ def _check_rows(name: str, given: Tensor) -> None:
 
 @dataclass(frozen=True)
 class ChoiceSum:
-    """A latency that is a sum: a fixed part, and one addend for each choice.
+    """A latency that is a sum: a fixed part, one addend for each choice, perhaps one for each pair.
 
     Attributes:
         fixed_ms: what every architecture costs.
         options_ms: choice -> what each of its options adds (options,).
+        pairs_ms: what options of two choices in a row add together: choice -> (options, options of
+            the next choice of ``options_ms``).
     """
 
     fixed_ms: float
     options_ms: Mapping[str, FloatArray]
+    pairs_ms: Mapping[str, FloatArray] = field(default_factory=dict)
 
     @classmethod
     def from_table(
@@ -109,8 +114,14 @@ class ChoiceSum:
 
     @property
     def lowest_ms(self) -> float:
-        """The latency of the fastest architecture."""
-        return self.fixed_ms + float(sum(row.min() for row in self.options_ms.values()))
+        """The latency of the fastest architecture, found choice by choice (Viterbi's algorithm)."""
+        least_ms = np.zeros(1)
+        between: FloatArray | None = None
+        for name, row in self.options_ms.items():
+            steps = least_ms[:, None] if between is None else least_ms[:, None] + between
+            least_ms = steps.min(axis=0) + row
+            between = self.pairs_ms.get(name)
+        return self.fixed_ms + float(least_ms.min())
 
     def expected_ms(self, probabilities: Mapping[str, Tensor]) -> Tensor:
         """Return the mean latency (...) in ms, with a gradient in the probabilities.
@@ -128,4 +139,8 @@ class ChoiceSum:
         total = ordered[0].new_full(ordered[0].shape[:-1], self.fixed_ms)
         for given, row in zip(ordered, self.options_ms.values(), strict=True):
             total = total + given @ torch.as_tensor(row, dtype=given.dtype, device=given.device)
+        for (name, given), following in pairwise(zip(self.options_ms, ordered, strict=True)):
+            if name in self.pairs_ms:
+                pairs = torch.as_tensor(self.pairs_ms[name], dtype=given.dtype, device=given.device)
+                total = total + ((given @ pairs) * following[1]).sum(-1)
         return total

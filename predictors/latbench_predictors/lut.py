@@ -19,9 +19,10 @@ from latbench.prediction.expectation import ChoiceSum
 from latbench.prediction.inputs import FloatArray, IntArray, Space
 from latbench.predictor import Predictor
 from latbench.registry import nearest
+from latbench_predictors.neighbours import Neighbours
 from latbench_predictors.regression import affine
 
-CALIBRATIONS = ("affine", "none")
+CALIBRATIONS = ("neighbours", "affine", "none")
 _NAMED = 3
 _ROWS = 4096  # architectures looked up at a time: what fits into a core's cache
 
@@ -30,26 +31,31 @@ class LUT(Predictor):
     """``latency = a + b * accumulated``, where accumulated is the sum over the pruned network.
 
     The line (robust, on relative errors: :func:`latbench_predictors.regression.affine`) is fitted
-    on measured networks and takes up what a sum of blocks timed alone gets wrong: what a run costs
-    beside its blocks, and what neighbours save each other. ``calibration="none"`` predicts the
-    plain sum. A block without measurement is never counted as zero: an architecture that needs one
-    is refused. ``coverage_of`` is the share of an architecture's blocks that were measured.
+    on measured networks and takes up what a sum of blocks timed alone gets wrong on the whole. In a
+    chain, ``calibration="neighbours"`` adds what options cost beside their neighbours
+    (:mod:`latbench_predictors.neighbours`), where networks left out show that it helps;
+    ``"affine"`` stays with the line, and ``"none"`` predicts the plain sum. A block without
+    measurement is never counted as zero: an architecture that needs one is refused. ``coverage_of``
+    is the share of an architecture's blocks that were measured.
     """
 
     kind: ClassVar[str] = "lut"
+
+    line_: tuple[float, float]
+    neighbours_: Neighbours | None
 
     def __init__(
         self,
         space: Space,
         blocks: Mapping[str, float],
-        calibration: Literal["affine", "none"] = "affine",
+        calibration: Literal["neighbours", "affine", "none"] = "neighbours",
     ) -> None:
         """Store the table.
 
         Args:
             space: whose architectures it takes.
             blocks: measured latency in ms by block key; keys may be absent.
-            calibration: ``"affine"`` or ``"none"``.
+            calibration: ``"neighbours"``, ``"affine"`` or ``"none"``.
         """
         super().__init__(space)
         self.blocks = blocks
@@ -88,11 +94,20 @@ class LUT(Predictor):
                 f"the calibration is {self.calibration!r}; give one of {', '.join(CALIBRATIONS)}"
             )
         total_ms = self._accumulated(X)
-        self.line_ = affine(total_ms, y) if self.calibration == "affine" else (0.0, 1.0)
+        self.line_ = (0.0, 1.0) if self.calibration == "none" else affine(total_ms, y)
+        self.neighbours_ = None
+        if self.calibration == "neighbours" and self.space.additive:
+            intercept_ms, slope = self.line_
+            self.neighbours_ = Neighbours.fit(X, self._sizes, intercept_ms + slope * total_ms, y)
 
     def _predict(self, X: IntArray) -> FloatArray:
         intercept_ms, slope = self.line_
-        return intercept_ms + slope * self._accumulated(X)
+        predicted = intercept_ms + slope * self._accumulated(X)
+        return predicted if self.neighbours_ is None else predicted + self.neighbours_.addends(X)
+
+    @property
+    def _sizes(self) -> list[int]:
+        return [len(choice.options) for choice in self.space.choices]
 
     def _coverage(self, X: IntArray) -> FloatArray:
         known = np.isfinite(self._prices.block_ms)
@@ -109,17 +124,23 @@ class LUT(Predictor):
         if not np.isfinite(prices.block_ms).all():
             raise self._holes(np.isnan(prices.block_ms))
         intercept_ms, slope = self.line_
-        names = (choice.name for choice in self.space.choices)
-        rows = (slope * row for row in prices.options_ms)
-        return ChoiceSum(
-            intercept_ms + slope * prices.fixed_ms, dict(zip(names, rows, strict=True))
-        )
+        names = [choice.name for choice in self.space.choices]
+        rows = [slope * row for row in prices.options_ms]
+        fixed_ms = intercept_ms + slope * prices.fixed_ms
+        if self.neighbours_ is None:
+            return ChoiceSum(fixed_ms, dict(zip(names, rows, strict=True)))
+        own = [a + b for a, b in zip(rows, self.neighbours_.options_ms, strict=True)]
+        pairs = dict(zip(names, self.neighbours_.pairs_ms, strict=False))
+        return ChoiceSum(fixed_ms, dict(zip(names, own, strict=True)), pairs)
 
     def _state(self) -> dict[str, npt.NDArray[Any]]:
-        return {"line": np.array(self.line_)}
+        state = {"line": np.array(self.line_)}
+        return state if self.neighbours_ is None else {**state, "neighbours": self.neighbours_.flat}
 
     def _restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         self.line_ = (float(state["line"][0]), float(state["line"][1]))
+        flat = state.get("neighbours")
+        self.neighbours_ = None if flat is None else Neighbours.from_flat(flat, self._sizes)
 
     @cached_property
     def _prices(self) -> _Prices:

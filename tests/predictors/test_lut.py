@@ -174,7 +174,7 @@ def test_an_unknown_calibration_is_refused(space: SearchSpace) -> None:
     """A misspelt calibration is refused at fit, with those there are."""
     X = everything(space)
     lut = LUT.for_table(space, BLOCKS, calibration="afine")
-    with pytest.raises(UsageError, match="'afine'; give one of affine, none"):
+    with pytest.raises(UsageError, match="'afine'; give one of neighbours, affine, none"):
         lut.fit(X, lut.accumulated(X))
 
 
