@@ -22,6 +22,7 @@ FEWEST_NETWORKS = 20
 _STRENGTHS = np.logspace(-3, 3, 25)
 # A gain smaller than this comes by chance of choosing the best of many strengths.
 _WORTH = 0.97
+_ROUNDING = 1e-9
 _ROWS = 4096  # architectures looked up at a time: what fits into a core's cache
 
 
@@ -55,8 +56,10 @@ class Neighbours:
         if len(sizes) < 2 or len(X) < FEWEST_NETWORKS:
             return None
         root = np.sqrt(relative_weights(y))
-        design = _one_hots(X, sizes) * root[:, None]
         wanted = (y - predicted) * root
+        if float(np.mean(np.abs(wanted))) <= _ROUNDING * float(np.mean(y * root)):
+            return None
+        design = _one_hots(X, sizes) * root[:, None]
         left, strengths = _decomposed(design)
         unit = float(strengths.mean())
         if unit == 0:

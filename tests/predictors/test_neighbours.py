@@ -82,6 +82,12 @@ def test_a_sum_stays_a_sum(space: SearchSpace, block_ms: dict[str, float]) -> No
     assert found <= 2
 
 
+def test_exact_sums_have_no_neighbours(space: SearchSpace, block_ms: dict[str, float]) -> None:
+    """What is left by rounding is nobody's cost."""
+    X, y = measured(space, block_ms, 100, saved=0.0, noise=0.0, seed=0)
+    assert LUT(space, block_ms).fit(X, y).neighbours_ is None
+
+
 def test_few_networks_give_a_line(space: SearchSpace, block_ms: dict[str, float]) -> None:
     """Below twenty networks nothing but the line is fitted."""
     X, y = measured(space, block_ms, 19, saved=0.5, noise=0.0, seed=0)
