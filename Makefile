@@ -22,7 +22,7 @@ test: $(READY) ## lint, type check and tests
 	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; \
 	then echo "$(BIN)/mypy"; $(BIN)/mypy; \
 	else echo "mypy left out: the stubs that Python 3.10 gets are not those of 3.11"; fi
-	$(BIN)/python -Im pytest
+	$(BIN)/python -Im pytest --numprocesses 2 --dist loadfile
 
 bench: $(READY) ## measure latbench itself, and write benchmarks/README.md
 	$(BIN)/python -m benchmarks.run
