@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
-from latbench.spaces import FloatArray, IntArray, SearchSpace
-
-# Far above the other features, so that the ridge does not shrink it.
-_FREE = 100.0
+from latbench.workflows.protocols import methods
+from latbench.workflows.protocols.methods import Method
+from latbench.workflows.protocols.public_tables import HELP_FBNET, HELP_NB201, PublicTable
 
 
 @dataclass(frozen=True)
@@ -28,70 +25,53 @@ class Table:
     """One of the paper's tables and the data behind it.
 
     Attributes:
-        file: name of the CSV file.
-        devices: the target devices, columns of the file.
-        pool: rows that labels are drawn from, by ``arch_idx``.
+        public: the table of latencies.
+        sources: the source devices, columns of it.
+        devices: the target devices.
+        pool: rows that labels are drawn from, by ``arch_idx``; all of them are labelled on the
+            sources.
         queries: rows that are scored.
-        space: name of the search space.
-        column: the column that holds the architectures.
-        read: returns the architecture (choices,) of a text in that column.
-        ours: our methods, each with the features (n, features) that its ridge is fitted on.
+        ours: our methods by name.
         source: where the published rows stand.
         published: those rows.
     """
 
-    file: str
+    public: PublicTable
+    sources: tuple[str, ...]
     devices: tuple[str, ...]
     pool: range
     queries: range
-    space: str
-    column: str
-    read: Callable[[SearchSpace, str], IntArray]
-    ours: dict[str, Callable[[SearchSpace, IntArray], FloatArray]]
+    ours: Mapping[str, Method]
     source: str
     published: tuple[Published, ...]
 
 
-def _from_string(space: SearchSpace, text: str) -> IntArray:
-    return space.encode(text)
+TRANSFERS: dict[str, Method] = {
+    "ridge transfer": methods.RidgeTransfer,
+    "transfer, labels drawn at random": methods.Transfer,
+    "transfer, labels chosen": methods.ChosenTransfer,
+}
+"""What uses source devices."""
 
-
-def _from_numbers(space: SearchSpace, text: str) -> IntArray:
-    """Return the blocks of ``text``; the file numbers them as the space does."""
-    return np.array([int(part) for part in text.split("_")], dtype=np.int64)
-
-
-def _one_hot(space: SearchSpace, X: IntArray) -> FloatArray:
-    return space.one_hot(X)
-
-
-def _counts(space: SearchSpace, X: IntArray) -> FloatArray:
-    """Return how many choices take each option."""
-    options = len(space.choices[0].options)
-    counts: FloatArray = space.one_hot(X).reshape(len(X), -1, options).sum(axis=1)
-    return counts
-
-
-def _one_hot_and_counts(space: SearchSpace, X: IntArray) -> FloatArray:
-    return np.hstack([space.one_hot(X), _counts(space, X)])
-
-
-def _one_hot_and_line(space: SearchSpace, X: IntArray) -> FloatArray:
-    macs = space.macs(X)
-    return np.column_stack([space.one_hot(X), _FREE * (macs - macs.mean()) / macs.std()])
-
+_OTHER_SOURCES = (
+    "silver_4114",
+    "silver_4210r",
+    "samsung_a50",
+    "pixel3",
+    "essential_ph_1",
+    "samsung_s7",
+)
 
 NB201 = Table(
-    file="nb201_latency_27dev.csv.gz",
+    public=HELP_NB201,
+    sources=("1080ti_1", "1080ti_32", "1080ti_256", *_OTHER_SOURCES),
     devices=("titan_rtx_256", "gold_6226", "pixel2", "raspi4", "eyeriss", "fpga"),
     pool=range(900),
     queries=range(900, 1900),
-    space="nasbench201",
-    column="arch_str",
-    read=_from_string,
     ours={
-        "ridge: edges one-hot, operation counts": _one_hot_and_counts,
-        "ridge: operation counts": _counts,
+        "ridge: edges one-hot, operation counts": methods.features(methods.one_hot_and_counts),
+        "ridge: operation counts": methods.features(methods.counts),
+        **TRANSFERS,
     },
     source="Lee et al., NeurIPS 2021, Table 3",
     published=(
@@ -104,16 +84,15 @@ NB201 = Table(
 )
 
 FBNET = Table(
-    file="fbnet_latency_27dev.csv.gz",
+    public=HELP_FBNET,
+    sources=("1080ti_1", "1080ti_32", "1080ti_64", *_OTHER_SOURCES),
     devices=("raspi4", "eyeriss", "fpga"),
     pool=range(4000),
     queries=range(4000, 5000),
-    space="fbnet",
-    column="op_idx",
-    read=_from_numbers,
     ours={
-        "ridge: blocks one-hot": _one_hot,
-        "ridge: blocks one-hot, line on MACs": _one_hot_and_line,
+        "ridge: blocks one-hot": methods.features(methods.one_hot),
+        "ridge: blocks one-hot, line on MACs": methods.features(methods.one_hot_and_line),
+        **TRANSFERS,
     },
     source="Lee et al., NeurIPS 2021, Table 2",
     published=(
