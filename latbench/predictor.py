@@ -39,6 +39,8 @@ class Predictor(Saveable, ABC):
     min_networks: ClassVar[int] = 3
     """The fewest different architectures that :meth:`fit` takes; ``_fit`` may see one fewer."""
     folds: ClassVar[int] = 10
+    uses_tables: ClassVar[bool] = False
+    """Whether :meth:`for_table` takes ``tables``: other targets' name -> architectures and ms."""
 
     scores_: FloatArray
     floor_ms_: float
@@ -89,6 +91,13 @@ class Predictor(Saveable, ABC):
     def _sum_over_choices(self) -> ChoiceSum | None:
         """Return the prediction as a sum over choices, or None where it is none."""
         return None
+
+    def provenance(self) -> dict[str, str]:
+        """Return what a model card must say of a fitted predictor's data, beside their number.
+
+        None by default; one that learned from more than the networks it was fitted on says so.
+        """
+        return {}
 
     # Fitting
 

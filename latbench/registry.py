@@ -35,11 +35,13 @@ _BUILTIN: dict[str, dict[str, str]] = {
         "fbnet": "latbench.spaces.fbnet:FBNetSpace",
         "fbnet-lecture": "latbench.spaces.fbnet:FBNetLectureSpace",
         "nasbench201": "latbench.spaces.nasbench201:NASBench201Space",
+        "table": "latbench.spaces.table:TableSpace",
     },
     PREDICTORS: {
         "lut": "latbench_predictors.lut:LUT",
         "ridge": "latbench_predictors.ridge:Ridge",
         "flops": "latbench_predictors.flops:Flops",
+        "transfer": "latbench_predictors.transfer:Transfer",
     },
     SEARCHERS: {
         "evolution": "latbench_search.evolution:Evolution",

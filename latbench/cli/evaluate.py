@@ -11,7 +11,7 @@ from rich.console import Console
 from latbench.cli.options import seed_option
 from latbench.cli.output import emit, progress, table
 from latbench.errors import UsageError
-from latbench.workflows.protocol import LABELS, Request, Row
+from latbench.workflows.protocols.rows import Request, Row
 
 DATA_VARIABLE = "LATBENCH_EVAL_DATA"
 
@@ -29,9 +29,7 @@ DATA_VARIABLE = "LATBENCH_EVAL_DATA"
     "--labels",
     type=click.IntRange(min=2),
     multiple=True,
-    default=LABELS,
-    show_default=True,
-    help="Networks measured on the target device; may be repeated.",
+    help="Networks measured on the target device; may be repeated.  [default: the protocol's]",
 )
 @click.option(
     "--seeds",
@@ -46,30 +44,38 @@ def evaluate(
 ) -> None:
     """Run a paper's protocol; our row stands under the published ones.
 
-    PROTOCOL is help-nb201 (HELP's Table 3: six devices, NAS-Bench-201) or help-fbnet (its Table 2:
-    three devices, FBNet). The score is Spearman's rank correlation; spread is the standard
-    deviation between seeds.
+    \b
+    PROTOCOL is one of
+      help-nb201     HELP's Table 3: six devices, NAS-Bench-201
+      help-fbnet     HELP's Table 2: three devices, FBNet
+      nasflat-fbnet  NASFLAT's six tasks on FBNet
+      nasflat-nb201  NASFLAT's task ND on NAS-Bench-201
+      nb201-900      900 cells a device, as BRP-NAS has them
+      accel-nasbench Accel-NASBench's split: eight columns of devices
+
+    Spread is the standard deviation between seeds. The JSON document has more scores.
     """
     from latbench.workflows import evaluate as workflow
 
+    chosen = workflow.find(protocol)
     if data is None:
         raise UsageError(
             f"no data: give --data PATH, or set {DATA_VARIABLE}, to the folder of the paper's table"
         )
     with progress(protocol) as report:
         rows = workflow.evaluate(protocol, Request(data, labels, seeds, seed, report))
-    document = {
-        "protocol": protocol,
-        "score": "spearman",
-        "rows": [dataclasses.asdict(row) for row in rows],
-    }
+    document = {"protocol": protocol, "rows": [dataclasses.asdict(row) for row in rows]}
 
     def render(console: Console) -> None:
-        title = f"{protocol}: Spearman's rank correlation"
-        columns = ["method", "labels", "trimmed", *rows[0].scores, "mean", "spread"]
-        console.print(table(title, columns, map(_cells, rows)))
+        for score in chosen.shown:
+            shown = [row for row in rows if row.score == score]
+            columns = ["method", "labels", "trimmed", *shown[0].scores, "mean", "spread"]
+            title = f"{protocol}, {chosen.about}: {score}"
+            console.print(table(title, columns, map(_cells, shown)))
         for source in sorted({row.source for row in rows} - {""}):
             console.print(f"Rows without spread: {source}.")
+        for text in dict.fromkeys(f"{row.method}: {row.note}" for row in rows if row.note):
+            console.print(text, markup=False)
 
     emit(document, render)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ _SHOWN = ("mape", "bias", "rmse_ms", "within_1", "within_5", "within_10", "spear
 
 @click.command(name="fit-predictor")
 @space_options
-@click.option("--kind", default="lut", show_default=True, metavar="K", help="Predictor.")
+@click.option("--kind", metavar="K", help="Predictor.  [default: lut; ridge with --arch-columns]")
 @click.option(
     "--param",
     "params",
@@ -55,17 +56,40 @@ _SHOWN = ("mape", "bias", "rmse_ms", "within_1", "within_5", "within_10", "spear
     help="Fit on a CSV or Parquet file instead of the store.",
 )
 @click.option("--arch-column", metavar="A", help="Its column of architectures.")
-@click.option("--latency-column", metavar="L", help="Its column of latencies in ms.")
+@click.option(
+    "--arch-columns",
+    metavar="A,B,…",
+    help="Its columns that describe an architecture, for a space that latbench does not have.",
+)
+@click.option("--latency-column", metavar="L", help="Its column of latencies.")
+@click.option(
+    "--latency-unit",
+    type=click.Choice(["ns", "us", "ms", "s"]),
+    default="ms",
+    show_default=True,
+    help="The unit of its latencies.",
+)
+@click.option(
+    "--source",
+    "sources",
+    multiple=True,
+    metavar="NAME",
+    help="Another target to learn from, for --kind transfer: a column of the table, or the label "
+    "of a target in the store; may be repeated.  [default: every other target in the store]",
+)
 @one_target_options
 @seed_option
 def fit_predictor(
     space: SpaceRequest,
-    kind: str,
+    kind: str | None,
     params: tuple[tuple[str, object], ...],
     out: Path | None,
     table_path: Path | None,
     arch_column: str | None,
+    arch_columns: str | None,
     latency_column: str | None,
+    latency_unit: str,
+    sources: tuple[str, ...],
     setting: Setting,
     seed: int,
 ) -> None:
@@ -77,15 +101,21 @@ def fit_predictor(
     from latbench.workflows import fit as workflow
     from latbench.workflows.predictors import default_folder
 
-    built = space.build()
-    registry.load(registry.PREDICTORS, kind)  # an unknown kind is said before anything is read
+    kind = kind or ("ridge" if arch_columns else "lut")
+    # An unknown kind is said before anything is read.
+    uses_tables: bool = registry.load(registry.PREDICTORS, kind).uses_tables
+    if sources and not uses_tables:
+        raise UsageError(f"--source goes with a kind that learns from other targets, not {kind}")
     if table_path is None:
-        if arch_column or latency_column:
-            raise UsageError("--arch-column and --latency-column go with --table")
-        examples = _from_store(built, setting)
+        if arch_column or arch_columns or latency_column:
+            raise UsageError(
+                "--arch-column, --arch-columns and --latency-column go with --table F.csv"
+            )
+        examples = _from_store(space.build(), setting, uses_tables, sources)
     else:
-        examples = _from_table(built, setting, table_path, arch_column, latency_column)
-    folder = out or default_folder(built, examples.target, kind)
+        columns = _columns(space, arch_column, arch_columns, latency_column)
+        examples = _from_table(setting, table_path, columns, latency_unit, sources)
+    folder = out or default_folder(examples.space, examples.target, kind)
     result = workflow.fit_predictor(
         examples,
         kind,
@@ -117,14 +147,50 @@ def _public(words: list[str]) -> list[str]:
     return ["…" if "/" in word or "\\" in word else word for word in words]
 
 
-def _from_store(space: SearchSpace, setting: Setting) -> Examples:
+@dataclass(frozen=True)
+class _Columns:
+    """Which columns of a table hold what; the space is None where the columns make it."""
+
+    space: SearchSpace | None
+    architecture: tuple[str, ...]
+    latency: str
+
+
+def _columns(
+    space: SpaceRequest,
+    arch_column: str | None,
+    arch_columns: str | None,
+    latency_column: str | None,
+) -> _Columns:
+    if latency_column is None or (arch_column is None) == (arch_columns is None):
+        raise UsageError(
+            "--table needs --latency-column L, and --arch-column A or --arch-columns A,B,…"
+        )
+    if arch_columns is None:
+        assert arch_column is not None
+        return _Columns(space.build(), (arch_column,), latency_column)
+    if space.given and space.name != "table":
+        raise UsageError(
+            f"--arch-columns make a space of their own, and --space {space.name} names another; "
+            "leave one out"
+        )
+    names = tuple(name.strip() for name in arch_columns.split(",") if name.strip())
+    return _Columns(None, names, latency_column)
+
+
+def _from_store(
+    space: SearchSpace, setting: Setting, uses_tables: bool, sources: tuple[str, ...]
+) -> Examples:
     from latbench.workflows.fit import Examples
-    from latbench.workflows.measured import measured
+    from latbench.workflows.measured import measured, other_targets
 
     with current().open_store(create=False) as store:
         found = measured(store, space, setting.stored(store, space.spec, "network"))
+        tables = other_targets(store, space, found.target, sources) if uses_tables else {}
     for sentence in found.notes():
         note(sentence)
+    for name, (_, latencies) in tables.items():
+        note(f"learns from {len(latencies)} networks on {name}")
     return Examples(
         space,
         found.target,
@@ -133,26 +199,32 @@ def _from_store(space: SearchSpace, setting: Setting) -> Examples:
         found.block_ms,
         found.noise_mape,
         f"and {len(found.blocks)} blocks, measured by latbench on {found.target.label}",
+        tables,
     )
 
 
 def _from_table(
-    space: SearchSpace,
-    setting: Setting,
-    path: Path,
-    arch_column: str | None,
-    latency_column: str | None,
+    setting: Setting, path: Path, columns: _Columns, unit: str, sources: tuple[str, ...]
 ) -> Examples:
     from latbench.workflows.fit import Examples
-    from latbench.workflows.tables import read_table
+    from latbench.workflows.tables import read_columns, read_table
 
-    if arch_column is None or latency_column is None:
-        raise UsageError("--table needs --arch-column A and --latency-column L")
-    rows = read_table(path, space, arch_column, latency_column)
+    if columns.space is None:
+        rows = read_columns(path, columns.architecture, columns.latency, unit, sources)
+    else:
+        (text,) = columns.architecture
+        rows = read_table(path, columns.space, text, columns.latency, unit, sources)
     for sentence in rows.notes():
         note(sentence)
     return Examples(
-        space, _of_table(setting), rows.X, rows.y, None, None, f"in the table {path.name}"
+        rows.space,
+        _of_table(setting),
+        rows.X,
+        rows.y,
+        None,
+        rows.noise_mape,
+        f"in the table {path.name}",
+        rows.sources,
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from latbench.cli.options import seed_option
-from latbench.cli.output import emit, table
+from latbench.cli.output import emit, note, table
 from latbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,7 +41,11 @@ _COVERAGE = 0.95
     metavar="F.csv",
     help="Architectures in a CSV or Parquet file.",
 )
-@click.option("--arch-column", metavar="A", help="Its column of architectures.")
+@click.option(
+    "--arch-column",
+    metavar="A",
+    help="Its column of architectures; not for a predictor fitted with --arch-columns.",
+)
 @click.option(
     "--sample", type=click.IntRange(min=1), metavar="N", help="Draw N architectures of the space."
 )
@@ -99,14 +103,26 @@ def _architectures(
     sample: int | None,
     seed: int,
 ) -> IntArray:
+    from latbench.spaces.table import TableSpace
     from latbench.workflows.architectures import draw, read
-    from latbench.workflows.tables import read_table
+    from latbench.workflows.tables import read_columns, read_table
 
     if archs:
         return read(space, archs)
     if sample is not None:
         return draw(space, sample, seed)
     assert table_path is not None
-    if arch_column is None:
+    if isinstance(space, TableSpace):
+        if arch_column is not None:
+            raise UsageError(
+                "the predictor knows its columns; leave --arch-column out, and give a table with "
+                + ", ".join(choice.name for choice in space.choices)
+            )
+        rows = read_columns(table_path, space)
+    elif arch_column is None:
         raise UsageError("--table needs --arch-column A")
-    return read_table(table_path, space, arch_column).X
+    else:
+        rows = read_table(table_path, space, arch_column)
+    for sentence in rows.notes():
+        note(sentence)
+    return rows.X

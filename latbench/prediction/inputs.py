@@ -31,6 +31,10 @@ class NamedChoice(Protocol):
     def active(self) -> object | None:
         """The condition under which it matters, or None: always."""
 
+    @property
+    def values(self) -> Sequence[float] | None:
+        """The options as numbers, ascending, where they are quantities; else None."""
+
 
 class NamedBlock(Protocol):
     """One block of a space, as far as a predictor looks at it."""
@@ -50,6 +54,10 @@ class Space(Protocol):
     @property
     def choices(self) -> Sequence[NamedChoice]:
         """The decisions, one column of an architecture each."""
+
+    @property
+    def has_networks(self) -> bool:
+        """Whether blocks, paths and MACs can be asked for; the space of a table has none."""
 
     @property
     def blocks(self) -> Sequence[NamedBlock]:

@@ -29,12 +29,14 @@ class Choice:
     """One decision: its name, its options in order, and the option of another that activates it.
 
     ``active`` is ``(choice, options)``: this choice matters only where that earlier choice takes
-    one of those options. An inactive entry is set to 0, its first option.
+    one of those options. An inactive entry is set to 0, its first option. ``values`` are the
+    options as numbers, ascending, where they are quantities; else None.
     """
 
     name: str
     options: tuple[str, ...]
     active: tuple[str, tuple[str, ...]] | None = None
+    values: tuple[float, ...] | None = None
 
 
 class Architectures(ABC):
@@ -158,10 +160,12 @@ class Architectures(ABC):
     def encode(self, text: str) -> IntArray:
         """Return the architecture (choices,) that :meth:`decode` wrote as ``text``.
 
+        Options may also be separated by bars, as public tables have them.
+
         Raises:
             UsageError: another number of options, or an unknown one.
         """
-        parts = [part.strip() for part in text.split(",")]
+        parts = [part.strip() for part in text.replace("|", ",").split(",")]
         if len(parts) != len(self.choices):
             raise UsageError(
                 f"{text!r} names {len(parts)} options; an architecture of {self.name} has "

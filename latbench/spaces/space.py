@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -33,8 +33,11 @@ class SearchSpace(Architectures):
     build an equal space.
 
     Attributes:
-        graph: what may run where.
+        has_networks: whether there is a graph, from which blocks and networks follow; the space of
+            a table has none.
     """
+
+    has_networks: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -50,7 +53,7 @@ class SearchSpace(Architectures):
                 options.
         """
         super().__init__(options, choices)
-        self.graph = StaticGraph(nodes, input_shape)
+        self._graph = StaticGraph(nodes, input_shape)
         for node in nodes:
             if node.choice is not None and len(node.candidates) != self.sizes[node.choice]:
                 raise ValueError(
@@ -58,6 +61,11 @@ class SearchSpace(Architectures):
                     f"{self.choices[node.choice]}"
                 )
         self._exporters: dict[int, Exporter] = {}
+
+    @property
+    def graph(self) -> StaticGraph:
+        """What may run where."""
+        return self._graph
 
     @property
     def input_shape(self) -> Shape:

@@ -3,16 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 from latbench.errors import UsageError
 from latbench.registry import unknown
-from latbench.workflows import help_protocol, help_tables
-from latbench.workflows.protocol import Request, Row
+from latbench.workflows.protocols import help, help_tables, nasflat
+from latbench.workflows.protocols.rows import Request, Row
 
-PROTOCOLS: dict[str, Callable[[Request], list[Row]]] = {
-    "help-nb201": partial(help_protocol.rows, help_tables.NB201),
-    "help-fbnet": partial(help_protocol.rows, help_tables.FBNET),
+
+@dataclass(frozen=True)
+class Protocol:
+    """A paper's protocol.
+
+    Attributes:
+        about: what it is, in a few words.
+        rows: runs it.
+        shown: the scores that stand for it, by name; the others are in the JSON document.
+    """
+
+    about: str
+    rows: Callable[[Request], list[Row]]
+    shown: tuple[str, ...] = ("spearman",)
+
+
+PROTOCOLS: dict[str, Protocol] = {
+    "help-nb201": Protocol(
+        "HELP's Table 3: six devices, NAS-Bench-201", partial(help.rows, help_tables.NB201)
+    ),
+    "help-fbnet": Protocol(
+        "HELP's Table 2: three devices, FBNet", partial(help.rows, help_tables.FBNET)
+    ),
+    "nasflat-fbnet": Protocol("NASFLAT's six tasks on FBNet", partial(nasflat.rows, nasflat.FBNET)),
+    "nasflat-nb201": Protocol(
+        "NASFLAT's task ND on NAS-Bench-201", partial(nasflat.rows, nasflat.NB201)
+    ),
 }
 
 
@@ -22,6 +47,15 @@ def evaluate(protocol: str, request: Request) -> list[Row]:
     Raises:
         UsageError: an unknown protocol, or data that is not there or not what it should be.
     """
+    return find(protocol).rows(request)
+
+
+def find(protocol: str) -> Protocol:
+    """Return the protocol of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
     if protocol not in PROTOCOLS:
         raise UsageError(unknown("protocol", protocol, PROTOCOLS))
-    return PROTOCOLS[protocol](request)
+    return PROTOCOLS[protocol]

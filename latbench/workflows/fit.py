@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from latbench import registry
 from latbench.errors import MissingMeasurementsError
-from latbench.prediction import metrics
+from latbench.prediction import conformal, metrics
 from latbench.predictor import Predictor
 from latbench.spaces import IntArray, SearchSpace
 from latbench.target import Target
@@ -40,6 +40,7 @@ class Examples:
         block_ms: latency by block key, if blocks were measured.
         noise_mape: what a perfect predictor would score, in percent, where it is known.
         origin: where they come from, in a few words.
+        tables: architectures and latencies in ms of other targets, by their names.
     """
 
     space: SearchSpace
@@ -49,6 +50,7 @@ class Examples:
     block_ms: Mapping[str, float] | None
     noise_mape: float | None
     origin: str
+    tables: Mapping[str, tuple[IntArray, npt.NDArray[np.float64]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,17 +103,14 @@ def fit_predictor(
         PluginError: no predictor of that kind.
         MissingMeasurementsError: too few networks, or no blocks where the kind needs them.
     """
-    n = len(examples.y)
-    if n < FEWEST_NETWORKS:
-        raise MissingMeasurementsError(
-            f"a predictor needs at least {FEWEST_NETWORKS} measured networks of "
-            f"{examples.space.name} on {examples.target.label}, there are {n}; measure some: "
-            f"`latbench profile --space {examples.space.name} --networks 50`"
-        )
-    order = np.random.default_rng(seed).permutation(n)
-    n_test = max(1, round(TEST_SHARE * n))
-    test, train = order[:n_test], order[n_test:]
     X, y = examples.X, examples.y
+    first, groups = conformal.different(X)
+    n = len(first)
+    if n < FEWEST_NETWORKS:
+        raise MissingMeasurementsError(_too_few(examples, n))
+    # A network measured twice is held out with all its rows, or not at all.
+    held_out = np.random.default_rng(seed).permutation(n) < max(1, round(TEST_SHARE * n))
+    test, train = np.flatnonzero(held_out[groups]), np.flatnonzero(~held_out[groups])
 
     def scored(kind: str, params: Mapping[str, Any]) -> tuple[Predictor, dict[str, float | None]]:
         predictor = _unfitted(examples, kind, params).fit(X[train], y[train])
@@ -124,6 +123,8 @@ def fit_predictor(
             continue
         if other == "lut" and not examples.block_ms:
             continue
+        if other == "flops" and not examples.space.has_networks:
+            continue
         baselines[name] = scored(other, other_params)[1]
     coverage = None
     if trial.max_coverage >= NOMINAL_COVERAGE:
@@ -134,11 +135,12 @@ def fit_predictor(
     if out is not None:
         card = {
             "data": f"{n} networks {examples.origin}",
+            **predictor.provenance(),
             "scores": {**scores, "interval_coverage": coverage},
             "baselines": baselines,
             "made": made,
-            "held out": f"scored on {n_test} networks after a fit on {n - n_test}, then fitted on "
-            f"all {n}",
+            "held out": f"scored on {len(test)} rows after a fit on {len(train)}, then fitted on "
+            f"all {len(y)}",
             "noise": "not known"
             if examples.noise_mape is None
             else f"{examples.noise_mape:.3g} % (what a perfect predictor would score as mape)",
@@ -148,8 +150,8 @@ def fit_predictor(
         predictor.save(out, examples.target, card)
     return Fitted(
         predictor,
-        n - n_test,
-        n_test,
+        len(train),
+        len(test),
         scores,
         baselines,
         coverage,
@@ -160,9 +162,22 @@ def fit_predictor(
 
 
 def _unfitted(examples: Examples, kind: str, params: Mapping[str, Any]) -> Predictor:
-    cls = registry.load(registry.PREDICTORS, kind)
-    predictor: Predictor = cls.for_table(examples.space, examples.block_ms, **params)
-    return predictor
+    cls: type[Predictor] = registry.load(registry.PREDICTORS, kind)
+    tables = {"tables": examples.tables} if cls.uses_tables and examples.tables else {}
+    return cls.for_table(examples.space, examples.block_ms, **tables, **params)
+
+
+def _too_few(examples: Examples, n: int) -> str:
+    space = examples.space
+    more = (
+        f"measure some: `latbench profile --space {space.name} --networks 50`"
+        if space.has_networks
+        else "give a table with more rows"
+    )
+    return (
+        f"a predictor needs at least {FEWEST_NETWORKS} measured networks of {space.name} on "
+        f"{examples.target.label}, there are {n}; {more}"
+    )
 
 
 def _beaten(

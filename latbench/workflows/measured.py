@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from latbench.errors import MissingMeasurementsError
 from latbench.spaces import IntArray, SearchSpace
 from latbench.store import Store
 from latbench.target import Target
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 REPEAT = "repeat"
 """The campaign of second measurements, by which noise is told."""
+
+FEWEST_OF_A_SOURCE = 3
+"""The fewest networks from which something can be learned about another target."""
 
 _WITH_LATENCY = ("ok", "unconverged", "unstable")
 _FEWEST_REPEATS = 5
@@ -90,6 +95,36 @@ def measured(store: Store, space: SearchSpace, target: Target) -> Measured:
     rows = [space.encode(key) for key in networks["key"]]
     X = np.array(rows, dtype=np.int64).reshape(len(rows), len(space.choices))
     return Measured(space, target, blocks, networks, X, repeats)
+
+
+def other_targets(
+    store: Store, space: SearchSpace, target: Target, labels: Sequence[str] = ()
+) -> dict[str, tuple[IntArray, npt.NDArray[np.float64]]]:
+    """Return architectures and true latencies in ms of ``space`` on other targets, by label.
+
+    Args:
+        store: where to look.
+        space: the space.
+        target: the one that is left out.
+        labels: those wanted; if none, all that have at least three networks.
+
+    Raises:
+        MissingMeasurementsError: a wanted one has fewer; the text names those that do not.
+    """
+    found = {}
+    for other in store.targets():
+        if other != target:
+            networks = measured(store, space, other)
+            if len(networks.y) >= FEWEST_OF_A_SOURCE:
+                found[other.label] = networks.X, networks.y
+    for label in labels:
+        if label not in found:
+            known = "; ".join(found) or "none"
+            raise MissingMeasurementsError(
+                f"the store has fewer than {FEWEST_OF_A_SOURCE} networks of {space.name} on the "
+                f"source {label!r}; it has them on: {known}"
+            )
+    return {label: found[label] for label in (labels or found)}
 
 
 def _newest(

@@ -66,8 +66,8 @@ class LUT(Predictor):
         """Return an unfitted lookup table over ``block_ms``; see :meth:`Predictor.for_table`."""
         if not block_ms:
             raise MissingMeasurementsError(
-                f"a lut needs latencies of blocks and there are none of {space.spec['name']}; "
-                f"measure them: {_profile_command(space)}"
+                f"a lut needs latencies of the {len(space.blocks)} blocks of "
+                f"{space.spec['name']} and there are none; measure them: {_profile_command(space)}"
             )
         cls._check_names(params)
         return cls(space, block_ms, **params)

@@ -40,7 +40,10 @@ class Ridge(Predictor):
     With 50 labels the two differ by under a point on FBNet. Choose ``relative=False`` for a table
     that holds networks which compute next to nothing.
 
-    ``coverage_of`` is the share of an architecture's options that a fitted network had.
+    A choice among quantities also has a slope: options that no network had follow the line.
+
+    ``coverage_of`` is the share of an architecture's options that a fitted network had; a quantity
+    between those of fitted networks counts as had.
     """
 
     kind: ClassVar[str] = "ridge"
@@ -69,12 +72,15 @@ class Ridge(Predictor):
             isinstance(self.alpha, float | int) and 0 < self.alpha < np.inf
         ):
             raise UsageError(f'alpha is {self.alpha!r}; give a number above zero, or "auto"')
-        encoded = self.space.one_hot(X)
+        quantities = self._quantities()
+        encoded = np.hstack([self.space.one_hot(X), quantities[X + self._starts()].sum(axis=1)])
         weights = relative_weights(y) if self.relative else np.ones(len(y))
         self.alpha_ = self._best_alpha(X, encoded, y, weights)
         solution = _solutions(encoded, y, weights, np.array([self.alpha_]))[0]
-        self.intercept_ms_, self.options_ms_ = float(solution[0]), solution[1:]
-        self.seen_ = np.asarray(encoded.any(axis=0))
+        options = len(quantities)
+        self.intercept_ms_ = float(solution[0])
+        self.options_ms_ = solution[1 : 1 + options] + quantities @ solution[1 + options :]
+        self.seen_ = self._seen(np.asarray(encoded[:, :options].any(axis=0)))
 
     def _best_alpha(
         self, X: IntArray, encoded: FloatArray, y: FloatArray, weights: FloatArray
@@ -99,6 +105,29 @@ class Ridge(Predictor):
     def _coverage(self, X: IntArray) -> FloatArray:
         share: FloatArray = self.seen_[X + self._starts()].mean(axis=1)
         return share
+
+    def _quantities(self) -> FloatArray:
+        """Return the standardised value of each option, (options, choices with several values).
+
+        It is 0 for the options of all other choices.
+        """
+        options = sum(len(choice.options) for choice in self.space.choices)
+        columns = [np.zeros((options, 0))]
+        for choice, start in zip(self.space.choices, self._starts(), strict=True):
+            if choice.values is not None and len(choice.values) > 1:
+                values = np.asarray(choice.values)
+                column = np.zeros((options, 1))
+                column[start : start + len(values), 0] = (values - values.mean()) / values.std()
+                columns.append(column)
+        return np.hstack(columns)
+
+    def _seen(self, had: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        seen = had.copy()
+        for choice, start in zip(self.space.choices, self._starts(), strict=True):
+            if choice.values is not None:
+                there = start + np.flatnonzero(had[start : start + len(choice.options)])
+                seen[there[0] : there[-1] + 1] = True
+        return seen
 
     def _sum_over_choices(self) -> ChoiceSum:
         rows = np.split(self.options_ms_, self._starts()[1:])

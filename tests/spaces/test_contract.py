@@ -43,11 +43,11 @@ class TestNASBench201(SpaceSuite):
 
 
 def test_every_bundled_space_is_under_contract() -> None:
-    """A space that is added to the registry needs a suite here."""
+    """A space that is added to the registry needs a suite here; that of a table has no networks."""
     suites = {suite().make_space().name for suite in SpaceSuite.__subclasses__()}
     bundled = {
         row.name
         for row in registry.listing()
         if (row.group, row.distribution) == (registry.SPACES, "latbench")
     }
-    assert bundled <= suites
+    assert bundled - {"table"} <= suites

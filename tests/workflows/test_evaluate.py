@@ -1,6 +1,7 @@
 """The papers' protocols, on their own data where it is here, and on made-up tables."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +11,42 @@ import pytest
 import latbench
 from latbench.errors import UsageError
 from latbench.workflows.evaluate import PROTOCOLS, evaluate
-from latbench.workflows.help_tables import FBNET, NB201, Table
-from latbench.workflows.protocol import Request, Row
+from latbench.workflows.protocols import help, nasflat
+from latbench.workflows.protocols.help_tables import FBNET, NB201, Table
+from latbench.workflows.protocols.rows import Request, Row
 
 DATA = os.environ.get("LATBENCH_EVAL_DATA")
 needs_data = pytest.mark.skipif(DATA is None, reason="LATBENCH_EVAL_DATA names no data")
 
 
-def ours(rows: list[Row], method: str) -> dict[tuple[int | None, bool], Row]:
-    """Return our rows of a method by labels and trimming."""
-    return {(row.labels, row.trimmed): row for row in rows if row.method == f"latbench {method}"}
+DEVICES = {
+    suite.public.file: sorted(
+        {name for task in suite.tasks.values() for name in (*task.sources, *task.targets)}
+    )
+    for suite in (nasflat.NB201, nasflat.FBNET)
+}
+
+
+def ours(
+    rows: list[Row], method: str, score: str = "spearman"
+) -> dict[tuple[int | None, bool | None], Row]:
+    """Return our rows of a method by labels and trimming, for one score."""
+    return {
+        (row.labels, row.trimmed): row
+        for row in rows
+        if row.method == f"latbench {method}" and row.score == score
+    }
+
+
+def only(table: Table, method: str) -> Table:
+    """Return ``table`` with one of our methods."""
+    return replace(table, ours={method: table.ours[method]})
+
+
+def mean(row: Row) -> float:
+    """Return the mean of a row that has one."""
+    assert row.mean is not None
+    return row.mean
 
 
 @needs_data
@@ -29,8 +56,8 @@ def test_known_figures_come_out_again() -> None:
     .793, .898, .936 and .947 with 10, 20, 50 and 100 labels were means of ten seeds of other
     draws, so three standard errors of the difference are allowed.
     """
-    rows = evaluate("help-nb201", Request(Path(DATA or "")))
-    found = ours(rows, "ridge: edges one-hot, operation counts")
+    ridge = "ridge: edges one-hot, operation counts"
+    found = ours(help.rows(only(NB201, ridge), Request(Path(DATA or ""))), ridge)
     for labels, mean in ((10, 0.793), (20, 0.898), (50, 0.936), (100, 0.947)):
         row = found[labels, True]
         assert row.spread is not None
@@ -38,19 +65,37 @@ def test_known_figures_come_out_again() -> None:
 
 
 @needs_data
+def test_transfer_passes_help_with_ten_labels() -> None:
+    """Ten chosen labels reach .94 in the mean, where HELP has .932 with up to twenty."""
+    method = "transfer, labels chosen"
+    request = Request(Path(DATA or ""), labels=(10,), seeds=5)
+    assert mean(ours(help.rows(only(NB201, method), request), method)[10, True]) > 0.94
+
+
+@needs_data
+def test_transfer_passes_nasflat() -> None:
+    """Twenty chosen labels rank better than NASFLAT's on at least five of its six tasks."""
+    rows = evaluate("nasflat-fbnet", Request(Path(DATA or ""), seeds=2))
+    own = ours(rows, "transfer, labels chosen")[20, False].scores
+    (theirs,) = (row.scores for row in rows if row.method == "NASFLAT")
+    assert sum((own[task] or 0) > (theirs[task] or 0) for task in theirs) >= 5
+
+
+@needs_data
 def test_trimming_makes_ranking_harder() -> None:
     """Without the extremes, which are easy to tell apart, every score is lower."""
-    rows = evaluate("help-nb201", Request(Path(DATA or ""), labels=(50,), seeds=5))
-    found = ours(rows, "ridge: operation counts")
-    assert found[50, True].mean < found[50, False].mean
+    ridge = "ridge: operation counts"
+    request = Request(Path(DATA or ""), labels=(50,), seeds=5)
+    found = ours(help.rows(only(NB201, ridge), request), ridge)
+    assert mean(found[50, True]) < mean(found[50, False])
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_seeds_repeat(name: str, made_up: Path) -> None:
     """Equal seeds give equal rows, other seeds others."""
-    request = Request(made_up, labels=(10,), seeds=2)
+    request = Request(made_up, labels=(10,), seeds=1)
     assert evaluate(name, request) == evaluate(name, request)
-    assert evaluate(name, request) != evaluate(name, Request(made_up, (10,), 2, seed=5))
+    assert evaluate(name, request) != evaluate(name, Request(made_up, (10,), 1, seed=5))
 
 
 def test_published_rows_come_first(made_up: Path) -> None:
@@ -64,14 +109,26 @@ def test_published_rows_come_first(made_up: Path) -> None:
 def test_a_sum_over_operations_is_found(made_up: Path) -> None:
     """Latencies that are a sum over operation counts are ranked almost without error."""
     rows = evaluate("help-nb201", Request(made_up, labels=(100,), seeds=1))
-    assert ours(rows, "ridge: operation counts")[100, True].mean > 0.99
+    for method in ("ridge: operation counts", "transfer, labels drawn at random"):
+        assert mean(ours(rows, method)[100, True]) > 0.99
+
+
+def test_every_score_has_a_row(made_up: Path) -> None:
+    """Beside the rank correlation stand the errors, of the same methods and labels."""
+    rows = [row for row in evaluate("help-fbnet", Request(made_up, (10,), 1)) if not row.source]
+    by_score = {
+        score: [(row.method, row.labels, row.trimmed) for row in rows if row.score == score]
+        for score in ("spearman", "kendall", "mape", "within_10", "rmse_ms")
+    }
+    assert all(found == by_score["spearman"] for found in by_score.values())
+    assert by_score["spearman"]
 
 
 def test_the_table_may_be_named_itself(made_up: Path) -> None:
     """Data is a folder, a folder with a folder help in it, or the file."""
     request = Request(made_up, labels=(10,), seeds=1)
     expected = evaluate("help-fbnet", request)
-    for data in (made_up / FBNET.file, made_up.parent):
+    for data in (made_up / FBNET.public.file, made_up.parent):
         assert evaluate("help-fbnet", Request(data, labels=(10,), seeds=1)) == expected
 
 
@@ -108,8 +165,8 @@ def test_more_labels_than_there_are_is_refused(labels: int, made_up: Path) -> No
 def test_a_spoilt_table_is_named(spoil: "object", says: str, made_up: Path, tmp_path: Path) -> None:
     """What is wrong with a table is told with its file."""
     assert callable(spoil)
-    path = tmp_path / FBNET.file
-    spoil(pd.read_csv(made_up / FBNET.file)).to_csv(path, index=False)
+    path = tmp_path / FBNET.public.file
+    spoil(pd.read_csv(made_up / FBNET.public.file)).to_csv(path, index=False)
     with pytest.raises(UsageError, match=says) as caught:
         evaluate("help-fbnet", Request(tmp_path))
     assert str(path) in str(caught.value)
@@ -118,14 +175,14 @@ def test_a_spoilt_table_is_named(spoil: "object", says: str, made_up: Path, tmp_
 @pytest.mark.parametrize("content", [b"", b"\x1f\x8b\x08broken", b"PK\x03\x04"])
 def test_a_damaged_file_is_named(content: bytes, tmp_path: Path) -> None:
     """A file that is no table is told as such."""
-    (tmp_path / FBNET.file).write_bytes(content)
+    (tmp_path / FBNET.public.file).write_bytes(content)
     with pytest.raises(UsageError, match="cannot be read as a table"):
         evaluate("help-fbnet", Request(tmp_path))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """Without the file, its name and the folder are told."""
-    with pytest.raises(UsageError, match=FBNET.file):
+    with pytest.raises(UsageError, match=FBNET.public.file):
         evaluate("help-fbnet", Request(tmp_path))
 
 
@@ -135,18 +192,19 @@ def made_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "help"
     folder.mkdir()
     for table in (NB201, FBNET):
-        _make_up(table).to_csv(folder / table.file, index=False)
+        _make_up(table).to_csv(folder / table.public.file, index=False)
     return folder
 
 
 def _make_up(table: Table) -> pd.DataFrame:
-    space = latbench.space(table.space)
+    public = table.public
+    space = latbench.space(public.space)
     rng = np.random.default_rng(3)
-    X = space.sample(rng, table.queries.stop)
+    X = space.sample(rng, public.networks)
     texts = [space.decode(x) if table is NB201 else "_".join(map(str, x)) for x in X]
     one_hot = space.one_hot(X).reshape(len(X), len(space.choices), -1)
-    frame = pd.DataFrame({"arch_idx": range(len(X)), table.column: texts})
-    for device in table.devices:
+    columns = {"arch_idx": range(len(X)), public.column: texts}
+    for device in DEVICES[public.file]:
         cost_ms = rng.uniform(0.5, 5.0, one_hot.shape[2])
-        frame[device] = 1.0 + one_hot.sum(axis=1) @ cost_ms
-    return frame
+        columns[device] = 1.0 + one_hot.sum(axis=1) @ cost_ms
+    return pd.DataFrame(columns)

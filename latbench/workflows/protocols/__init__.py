@@ -1,0 +1,1 @@
+"""Papers' protocols, one module each, on the papers' own data."""
