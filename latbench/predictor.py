@@ -32,8 +32,7 @@ class Predictor(Saveable, ABC):
         space: whose architectures it takes.
         scores_: signed relative errors ``(y - p) / p`` on networks held out, ascending, one a
             different network.
-        floor_ms_: the least it predicts, a tenth of the fastest network it was fitted on: beyond
-            what they have seen, linear models fall below zero.
+        range_ms_: the latencies of the fastest and the slowest network it was fitted on.
     """
 
     min_networks: ClassVar[int] = 3
@@ -43,7 +42,7 @@ class Predictor(Saveable, ABC):
     """Whether :meth:`for_table` takes ``tables``: other targets' name -> architectures and ms."""
 
     scores_: FloatArray
-    floor_ms_: float
+    range_ms_: FloatArray
 
     def __init__(self, space: Space) -> None:
         """Store the space."""
@@ -140,7 +139,15 @@ class Predictor(Saveable, ABC):
 
     def _learn(self, X: IntArray, y: FloatArray) -> None:
         self._fit(X, y)
-        self.floor_ms_ = float(y.min()) / 10
+        self.range_ms_ = np.array([y.min(), y.max()])
+
+    @property
+    def floor_ms_(self) -> float:
+        """The least it predicts, a tenth of the fastest network it was fitted on.
+
+        Beyond what they have seen, linear models fall below zero.
+        """
+        return float(self.range_ms_[0]) / 10
 
     # Predicting
 
@@ -197,6 +204,20 @@ class Predictor(Saveable, ABC):
         """
         self._require_fit()
         return self._coverage(self.space.check(X))
+
+    def beyond(self, X: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Return which architectures (n,) it predicts to be outside the range it was fitted on.
+
+        Nothing as fast, or as slow, was measured; the intervals do not speak for such networks.
+
+        Raises:
+            NotFittedError: it was not fitted.
+            UsageError: ``X`` is of another space.
+        """
+        predicted = self.predict(X)
+        fastest, slowest = self.range_ms_
+        outside: npt.NDArray[np.bool_] = (predicted < fastest) | (predicted > slowest)
+        return outside
 
     def _floored(self, X: IntArray) -> FloatArray:
         predicted = self._predict(X)
@@ -259,9 +280,9 @@ class Predictor(Saveable, ABC):
 
     def _learned(self) -> dict[str, npt.NDArray[Any]]:
         self._require_fit()
-        return {**self._state(), "_scores": self.scores_, "_floor_ms": np.array(self.floor_ms_)}
+        return {**self._state(), "_scores": self.scores_, "_range_ms": self.range_ms_}
 
     def _relearn(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         self._restore(arrays)
-        self.floor_ms_ = float(arrays["_floor_ms"])
+        self.range_ms_ = arrays["_range_ms"]
         self.scores_ = arrays["_scores"]

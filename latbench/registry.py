@@ -40,7 +40,10 @@ _BUILTIN: dict[str, dict[str, str]] = {
     PREDICTORS: {
         "lut": "latbench_predictors.lut:LUT",
         "ridge": "latbench_predictors.ridge:Ridge",
+        "mlp": "latbench_predictors.mlp:MLP",
+        "gbdt": "latbench_predictors.gbdt:GBDT",
         "flops": "latbench_predictors.flops:Flops",
+        "params": "latbench_predictors.params:Params",
         "transfer": "latbench_predictors.transfer:Transfer",
     },
     SEARCHERS: {

@@ -60,7 +60,7 @@ def predict(
 ) -> None:
     """Predict latencies, with intervals."""
     from latbench.predictor import Predictor
-    from latbench.workflows.predictors import space_of, target_of
+    from latbench.workflows.predictors import cautions, space_of, target_of
 
     if sum([bool(archs), table_path is not None, sample is not None]) != 1:
         raise UsageError("give one of --arch F.json, --table F.csv --arch-column A, --sample N")
@@ -81,11 +81,15 @@ def predict(
         for place, (x, share) in enumerate(zip(X, predictor.coverage_of(X), strict=True))
     ]
     target = target_of(predictor)
+    notes = cautions(predictor, X)
+    for sentence in notes:
+        note(sentence)
     document = {
         "target": target.to_dict(),
         "kind": predictor.kind,
         "interval_nominal": 100 * nominal,
         "rows": rows,
+        "notes": notes,
     }
     title = f"{predictor.kind} on {target.label}; ms, {100 * nominal:.0f} % intervals"
     columns = ["architecture", "latency", "low", "high", "measured share"]

@@ -2,5 +2,6 @@
 
 from latbench.hooks.expected import ExpectedLatency
 from latbench.hooks.filter import LatencyFilter
+from latbench.hooks.sampled import SampledLatency
 
-__all__ = ["ExpectedLatency", "LatencyFilter"]
+__all__ = ["ExpectedLatency", "LatencyFilter", "SampledLatency"]

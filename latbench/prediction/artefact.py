@@ -1,7 +1,8 @@
 """A fitted predictor as a folder of plain files that loading can check and cannot run.
 
-``predictor.json`` says what it is and carries a checksum of itself and of ``arrays.npz``, which
-holds everything learned; ``CARD.md`` tells people.
+``predictor.json`` says what it is and carries a checksum of itself and of the files that hold
+everything learned: ``arrays.npz``, and ``NAME.txt`` for each text, such as LightGBM's of its trees.
+``CARD.md`` tells people.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Artefact:
         target: what the latencies belong to.
         card: the model card's entries; see :data:`latbench.prediction.model_card.FIELDS`.
         created: date and time of saving, ISO 8601.
-        arrays: everything learned, by name.
+        arrays: everything learned, by name. One that is a single text is a file of its own.
     """
 
     kind: str
@@ -73,8 +74,9 @@ def write(folder: str | os.PathLike[str], artefact: Artefact) -> None:
     path = Path(folder)
     if path.exists() and not (path / DOCUMENT).is_file() and not _empty(path):
         raise UsageError(f"{path} exists and holds no predictor; give a new folder")
-    arrays = _packed(artefact.arrays)
-    document = _document(artefact, arrays)
+    texts = {name: str(a.item()).encode() for name, a in artefact.arrays.items() if _is_text(a)}
+    arrays = _packed({name: a for name, a in artefact.arrays.items() if not _is_text(a)})
+    document = _document(artefact, arrays, texts)
     card = model_card.render(
         artefact.kind, _canonical(artefact.space), artefact.target, artefact.created, artefact.card
     )
@@ -84,6 +86,8 @@ def write(folder: str | os.PathLike[str], artefact: Artefact) -> None:
         new.mkdir()
         try:
             (new / ARRAYS).write_bytes(arrays)
+            for name, text in texts.items():
+                (new / _text_file(name)).write_bytes(text)
             (new / CARD).write_text(card, encoding="utf-8")
             (new / DOCUMENT).write_text(document, encoding="utf-8")
             _put(new, path)
@@ -114,11 +118,11 @@ def read(folder: str | os.PathLike[str], target: Target | None = None) -> Artefa
         raise ArtefactError(
             f"{path} predicts for {found.label}, not for {target.label}; fit one for that target"
         )
-    if not (path / ARRAYS).is_file():
-        raise ArtefactError(f"{path / ARRAYS} is missing; copy the whole folder, or fit again")
-    packed = (path / ARRAYS).read_bytes()
-    if hashlib.sha256(packed).hexdigest() != document["arrays_sha256"]:
-        raise ArtefactError(f"{path / ARRAYS} {_DAMAGED}")
+    packed = _intact(path / ARRAYS, document["arrays_sha256"])
+    texts = {
+        name: np.array(_intact(path / _text_file(name), checksum).decode())
+        for name, checksum in document.get("texts_sha256", {}).items()
+    }
     return Artefact(
         kind=document["kind"],
         params=document["params"],
@@ -127,7 +131,7 @@ def read(folder: str | os.PathLike[str], target: Target | None = None) -> Artefa
         target=found,
         card=document["card"],
         created=document["created"],
-        arrays=_unpacked(path / ARRAYS, packed),
+        arrays={**_unpacked(path / ARRAYS, packed), **texts},
     )
 
 
@@ -153,6 +157,25 @@ def _put(new: Path, path: Path) -> None:
     shutil.rmtree(old)
 
 
+def _is_text(array: npt.NDArray[Any]) -> bool:
+    return array.ndim == 0 and array.dtype.kind == "U"
+
+
+def _text_file(name: str) -> str:
+    if not name.isidentifier():
+        raise ArtefactError(f"{name!r} is no name of a text that was learned; fit again")
+    return f"{name}.txt"
+
+
+def _intact(path: Path, checksum: str) -> bytes:
+    if not path.is_file():
+        raise ArtefactError(f"{path} is missing; copy the whole folder, or fit again")
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != checksum:
+        raise ArtefactError(f"{path} {_DAMAGED}")
+    return content
+
+
 def _packed(arrays: Arrays) -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
@@ -167,7 +190,7 @@ def _unpacked(path: Path, packed: bytes) -> dict[str, npt.NDArray[Any]]:
         raise ArtefactError(f"{path} holds no plain arrays: {error}; fit again") from error
 
 
-def _document(artefact: Artefact, arrays: bytes) -> str:
+def _document(artefact: Artefact, arrays: bytes, texts: Mapping[str, bytes]) -> str:
     document = {
         "format": FORMAT,
         "schema": SCHEMA,
@@ -180,6 +203,7 @@ def _document(artefact: Artefact, arrays: bytes) -> str:
         "created": artefact.created,
         "latbench": current_version(),
         "arrays_sha256": hashlib.sha256(arrays).hexdigest(),
+        "texts_sha256": {name: hashlib.sha256(text).hexdigest() for name, text in texts.items()},
     }
     try:
         # Through text and back, so that the checksum is of what a reader will see.

@@ -85,6 +85,9 @@ class Space(Protocol):
     def macs(self, X: npt.ArrayLike, /) -> FloatArray:
         """Return multiply-accumulates (n,)."""
 
+    def params(self, X: npt.ArrayLike, /) -> FloatArray:
+        """Return trainable parameters (n,)."""
+
 
 def check_latencies(y: npt.ArrayLike, n: int) -> FloatArray:
     """Return the latencies (n,) of ``n`` architectures in ms.

@@ -35,6 +35,11 @@ class Block:
         """Trainable parameters."""
         return self.operation.params()
 
+    @property
+    def moved(self) -> int:
+        """Values read and written for one image."""
+        return self.operation.moved(self.input_shapes)
+
 
 NOTHING = -1
 """Stands in a table of block numbers where an option needs no block."""

@@ -126,6 +126,15 @@ class InvertedResidual(Operation):
         depthwise = self.kernel**2 * hidden + 2 * hidden
         return expand + depthwise + hidden * self.width // self.groups + 2 * self.width
 
+    def moved(self, inputs: tuple[Shape, ...]) -> int:
+        """Return what the two or three convolutions read and write, and their weights."""
+        _, height, width = _map(inputs)
+        _, out_height, out_width = self.output_shape(inputs)
+        before, after = height * width, out_height * out_width
+        expand = before * (self.channels + self._hidden) if self._expands else 0
+        depthwise = (before + after) * self._hidden
+        return expand + depthwise + after * (self._hidden + self.width) + self.params()
+
     def module(self) -> nn.Module:
         """See :class:`Operation`."""
         from torch import nn
@@ -183,6 +192,11 @@ class Chain(Operation):
     def params(self) -> int:
         """Return the sum over the steps."""
         return sum(step.params() for step in self.steps)
+
+    def moved(self, inputs: tuple[Shape, ...]) -> int:
+        """Return the sum over the steps."""
+        shapes = self._inputs(inputs)
+        return sum(step.moved(shape) for step, shape in zip(self.steps, shapes, strict=False))
 
     def module(self) -> nn.Module:
         """See :class:`Operation`."""

@@ -124,7 +124,7 @@ class StaticGraph:
         alive: dict[str, BoolArray] = {INPUT: np.ones(n, dtype=np.bool_)}
         for node in self.nodes:
             reached = np.zeros(n, dtype=np.bool_)
-            for chosen, candidate in self._chosen(node, X):
+            for chosen, candidate in self.chosen(node, X):
                 reached |= chosen & self._reached(candidate, alive, n)
             alive[node.name] = reached
         live = np.zeros((n, len(self.nodes)), dtype=np.bool_)
@@ -136,16 +136,34 @@ class StaticGraph:
             if node.name != self.output:  # the output runs in any case, on zeros if it must
                 runs &= alive[node.name]
             live[:, position] = runs
-            for chosen, candidate in self._chosen(node, X):
+            for chosen, candidate in self.chosen(node, X):
                 for name in candidate.inputs:
                     needed[name] |= chosen & runs
         return live, alive
 
-    def _chosen(self, node: Node, X: IntArray) -> list[tuple[BoolArray, Candidate]]:
+    def chosen(self, node: Node, X: IntArray) -> list[tuple[BoolArray, Candidate]]:
+        """Return each candidate of ``node`` with where ``X`` (n, choices) chooses it, (n,)."""
         if node.choice is None:
             return [(np.ones(len(X), dtype=np.bool_), node.candidates[0])]
         column = X[:, node.choice]
         return [(column == option, candidate) for option, candidate in enumerate(node.candidates)]
+
+    def read(self, X: IntArray) -> BoolArray:
+        """Return which nodes the output would read, fed by anything or not, (n, nodes).
+
+        Args:
+            X: architectures, (n, choices).
+        """
+        n = len(X)
+        wanted = {name: np.zeros(n, dtype=np.bool_) for name in self.shapes}
+        wanted[self.output] = np.ones(n, dtype=np.bool_)
+        for node in reversed(self.nodes):
+            for chosen, candidate in self.chosen(node, X):
+                if candidate.operation.is_zero:
+                    continue
+                for name in candidate.inputs:
+                    wanted[name] |= chosen & wanted[node.name]
+        return np.stack([wanted[node.name] for node in self.nodes], axis=1)
 
     @staticmethod
     def _reached(candidate: Candidate, alive: dict[str, BoolArray], n: int) -> BoolArray:

@@ -6,6 +6,7 @@ gives, what it costs, and how to build itself as a torch module. Shapes are with
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -46,6 +47,14 @@ class Operation(ABC):
     @abstractmethod
     def params(self) -> int:
         """Return the number of trainable parameters."""
+
+    def moved(self, inputs: tuple[Shape, ...]) -> int:
+        """Return the values read and written for one image: inputs, output and parameters.
+
+        An operation of several steps overrides it, to count what they hand on to each other.
+        """
+        maps = sum(math.prod(shape) for shape in (*inputs, self.output_shape(inputs)))
+        return maps + self.params()
 
     @abstractmethod
     def module(self) -> nn.Module:

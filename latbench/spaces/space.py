@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from latbench.spaces.architectures import Architectures, Choice, FloatArray
 from latbench.spaces.blocks import Block, BlockTable
+from latbench.spaces.features import GraphFeatures
 from latbench.spaces.graph import IntArray, Node, StaticGraph
 from latbench.spaces.operation import Shape
 
@@ -33,6 +34,7 @@ class SearchSpace(Architectures):
     build an equal space.
 
     Attributes:
+        graph: what may run where.
         has_networks: whether there is a graph, from which blocks and networks follow; the space of
             a table has none.
     """
@@ -133,6 +135,11 @@ class SearchSpace(Architectures):
         """Return the trainable parameters of each architecture, (n,)."""
         counts: FloatArray = self.path(X) @ self._block_costs[1]
         return counts
+
+    @cached_property
+    def features(self) -> GraphFeatures:
+        """What the graphs of canonical architectures hold, as columns for a regression."""
+        return GraphFeatures(self)
 
     @cached_property
     def _block_costs(self) -> FloatArray:

@@ -24,6 +24,7 @@ BASELINES: dict[str, tuple[str, dict[str, Any]]] = {
     "plain lut": ("lut", {"calibration": "none"}),
     "ridge": ("ridge", {}),
     "flops": ("flops", {}),
+    "params": ("params", {}),
 }
 """What every score stands beside: name, kind and hyperparameters."""
 
@@ -123,7 +124,7 @@ def fit_predictor(
             continue
         if other == "lut" and not examples.block_ms:
             continue
-        if other == "flops" and not examples.space.has_networks:
+        if other in ("flops", "params") and not examples.space.has_networks:
             continue
         baselines[name] = scored(other, other_params)[1]
     coverage = None

@@ -8,8 +8,9 @@ from pathlib import Path
 from latbench.errors import ArtefactError, LatbenchError, MissingMeasurementsError, UsageError
 from latbench.prediction import artefact
 from latbench.predictor import Predictor
-from latbench.spaces import SearchSpace
+from latbench.spaces import IntArray, SearchSpace
 from latbench.target import Target
+from latbench.units import format_ms
 
 FOLDER = Path("latbench-predictors")
 """Where predictors are saved and looked for unless a folder is named."""
@@ -79,6 +80,27 @@ def load_for(folder: Path, space: SearchSpace, target: Target | None = None) -> 
             "give the same --space and --space-option, or another predictor"
         )
     return predictor
+
+
+def cautions(predictor: Predictor, X: IntArray) -> list[str]:
+    """Return what a reader of the predictions for ``X`` (n, choices) must know, in sentences."""
+    sentences = []
+    beyond = int(predictor.beyond(X).sum())
+    if beyond:
+        fastest, slowest = (format_ms(float(end)) for end in predictor.range_ms_)
+        sentences.append(
+            f"{beyond} of {len(X)} predictions lie beyond the networks that the {predictor.kind} "
+            f"was fitted on, {fastest} to {slowest}: nothing so fast, or so slow, was measured; "
+            "measure some of them"
+        )
+    share = predictor.coverage_of(X)
+    partly = int((share < 1).sum())
+    if partly:
+        sentences.append(
+            f"{partly} of {len(X)} predictions rest on measurements in part only, the least of "
+            f"them to {100 * float(share.min()):.0f} %; measure networks like them"
+        )
+    return sentences
 
 
 def target_of(predictor: Predictor) -> Target:

@@ -23,7 +23,7 @@ from latbench.target import Target
 from latbench.timing import Protocol
 from latbench.units import format_ms
 from latbench.workflows.architectures import draw
-from latbench.workflows.predictors import space_of
+from latbench.workflows.predictors import cautions, space_of
 from latbench.workflows.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -287,7 +287,7 @@ def _timed(
         target_ms=settings.target_ms,
         accuracy=result.score,
         data=about,
-        notes=notes,
+        notes=[*notes, *cautions(predictor, X)],
     )
 
 

@@ -38,7 +38,7 @@ def test_document(measured: Any) -> None:
     assert found["kind"] == "lut"
     assert found["n_train"] + found["n_test"] == 12
     assert found["noise_mape"] > 0
-    assert set(found["baselines"]) == {"plain lut", "ridge", "flops"}
+    assert set(found["baselines"]) == {"plain lut", "ridge", "flops", "params"}
     assert all(set(scores) >= SCORES for scores in found["baselines"].values())
 
 

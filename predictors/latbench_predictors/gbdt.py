@@ -1,0 +1,170 @@
+"""Gradient-boosted trees on whole networks, behind a robust linear model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from latbench.errors import ArtefactError, MissingMeasurementsError, UsageError
+from latbench.prediction import conformal
+from latbench.prediction.inputs import FloatArray, IntArray, Space
+from latbench.predictor import Predictor
+from latbench_predictors import boosting, one_hot, robust_ridge
+from latbench_predictors.lut import LUT
+from latbench_predictors.whole_network import WholeNetwork
+
+if TYPE_CHECKING:
+    from lightgbm import Booster
+
+_FLOOR = 0.1  # of the median latency: errors of faster networks are relative to it
+
+
+class GBDT(Predictor):
+    """``latency = base * (1 + trees)``.
+
+    The base is a robust ridge (:mod:`latbench_predictors.robust_ridge`) on options and costs; the
+    trees are LightGBM's, on those and the counts of blocks
+    (:class:`latbench_predictors.whole_network.Described`), fitted to the relative errors that the
+    base makes on networks left out. There are as many as cross-validation wants: none where the
+    latency is a sum, or where networks are few. So it is a ridge while it has to be, where trees
+    alone would know next to nothing.
+
+    ``coverage_of`` is the share of an architecture's options that a fitted network had.
+    """
+
+    kind: ClassVar[str] = "gbdt"
+    intercept_ms_: float
+    coefficients_: FloatArray
+    least_ms_: float
+    seen_: npt.NDArray[np.bool_]
+    model_: str
+
+    def __init__(
+        self,
+        space: Space,
+        blocks: Mapping[str, float] | None = None,
+        tolerance: float | None = None,
+        rounds: int | Literal["auto"] = "auto",
+        leaves: int = 7,
+        seed: int = 0,
+    ) -> None:
+        """Store the parameters.
+
+        Args:
+            space: whose architectures it takes.
+            blocks: measured latency in ms by block key, of every block of the space, or None.
+            tolerance: None makes the typical error small. A share such as 0.1 puts as many networks
+                as it can within 10 %, at the price of a larger typical error; it matters where the
+                noise has two levels, or long tails.
+            rounds: trees, or ``"auto"``.
+            leaves: of a tree, at most.
+            seed: of what LightGBM draws.
+        """
+        super().__init__(space)
+        self.blocks = blocks
+        self.tolerance = tolerance
+        self.rounds = rounds
+        self.leaves = leaves
+        self.seed = seed
+
+    @classmethod
+    def for_table(cls, space: Space, block_ms: Mapping[str, float] | None, **params: Any) -> GBDT:
+        """Return an unfitted predictor; it uses ``block_ms`` if every block of the space is there.
+
+        See :meth:`Predictor.for_table`.
+        """
+        cls._check_names(params)
+        whole = bool(block_ms) and not LUT(space, block_ms or {}).missing()
+        return cls(space, **{"blocks": block_ms if whole else None, **params})
+
+    def _fit(self, X: IntArray, y: FloatArray) -> None:
+        self._check()
+        found = self._network(X)
+        self.least_ms_ = _FLOOR * float(np.median(y))
+        weights = self._network.weights(found)
+        ridge = robust_ridge.fit(found.linear * weights, y, self.least_ms_, self.tolerance)
+        self.intercept_ms_, self.coefficients_ = ridge.intercept_ms, ridge.coefficients * weights
+        self.seen_ = one_hot.known(self.space, X)
+        base_ms = robust_ridge.relative_to(ridge.left_out_ms, self.least_ms_)
+        self.model_ = self._boosted(X, found.every, (y - ridge.left_out_ms) / base_ms)
+
+    def _boosted(self, X: IntArray, columns: FloatArray, errors: FloatArray) -> str:
+        """Return trees for the relative ``errors`` (n,) of the base as LightGBM's text, or ""."""
+        groups = conformal.different(X)[1]
+        few = groups.max() + 1 < boosting.FEWEST
+        if few or robust_ridge.spread(errors) < robust_ridge.EXACT:
+            return ""
+        loss = boosting.loss_of(errors, self.tolerance)
+        params = {"num_leaves": self.leaves, "seed": self.seed}
+        rounds = self.rounds
+        if rounds == "auto":
+            rounds = boosting.best_rounds(columns, errors, groups, loss, **params)
+        if not rounds:
+            return ""
+        return boosting.boosted(columns, errors, rounds, loss, **params).model_to_string()
+
+    def _predict(self, X: IntArray) -> FloatArray:
+        found = self._network(X)
+        base_ms: FloatArray = self.intercept_ms_ + found.linear @ self.coefficients_
+        if self._trees is None:
+            return base_ms
+        share = boosting.predicted(self._trees, found.every)
+        return base_ms + share * robust_ridge.relative_to(base_ms, self.least_ms_)
+
+    def _coverage(self, X: IntArray) -> FloatArray:
+        share: FloatArray = self.seen_[one_hot.columns(self.space, X)].mean(axis=1)
+        return share
+
+    @cached_property
+    def _network(self) -> WholeNetwork:
+        return WholeNetwork(self.space, self.blocks)
+
+    @cached_property
+    def _trees(self) -> Booster | None:
+        """The trees as read from their text, so that a saved predictor predicts as this one."""
+        import lightgbm
+
+        if not self.model_:
+            return None
+        try:
+            return lightgbm.Booster(model_str=self.model_)
+        except lightgbm.basic.LightGBMError as failure:
+            raise ArtefactError(
+                f"LightGBM cannot read the trees ({failure}); fit again"
+            ) from failure
+
+    def _check(self) -> None:
+        if self.blocks and (missing := LUT(self.space, self.blocks).missing()):
+            raise MissingMeasurementsError(
+                f"gbdt uses the latencies of all blocks or of none, and {len(missing)} have none "
+                f"({missing[0]}, ...); leave blocks out, or measure them"
+            )
+        if self.tolerance is not None and not 0 < self.tolerance < 1:
+            raise UsageError(f"the tolerance is {self.tolerance!r}; give a share such as 0.1")
+        if self.rounds != "auto" and not (isinstance(self.rounds, int) and self.rounds >= 0):
+            raise UsageError(f'rounds is {self.rounds!r}; give a whole number, or "auto"')
+        if not (isinstance(self.leaves, int) and self.leaves >= 2):
+            raise UsageError(f"leaves is {self.leaves!r}; a tree has at least 2")
+
+    def _state(self) -> dict[str, npt.NDArray[Any]]:
+        return {
+            "base": np.array([self.intercept_ms_, self.least_ms_]),
+            "coefficients": self.coefficients_,
+            "columns": np.array(self._network.names),
+            "seen": self.seen_,
+            "model": np.array(self.model_),
+        }
+
+    def _restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        if tuple(state["columns"]) != self._network.names:
+            raise ArtefactError(
+                "this gbdt was fitted on other columns than this latbench makes of a network; fit "
+                "again"
+            )
+        self.intercept_ms_, self.least_ms_ = map(float, state["base"])
+        self.coefficients_, self.seen_ = state["coefficients"], state["seen"]
+        self.model_ = str(state["model"])

@@ -1,0 +1,109 @@
+"""Features of a graph: what pruning leaves, the longest path, and what is fed and read."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import latbench
+from latbench.spaces import Block, SearchSpace, features
+from latbench.spaces.convolution import Chain, ConvBlock, InvertedResidual
+from latbench.spaces.graph import INPUT
+
+LIVE = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|nor_conv_1x1~1|none~2|"
+UNREAD = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|none~0|nor_conv_1x1~1|none~2|"
+UNFED = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|nor_conv_1x1~1|nor_conv_3x3~2|"
+
+
+@pytest.fixture(scope="module")
+def cells() -> SearchSpace:
+    return latbench.space("nasbench201", cells=2)
+
+
+def by_name(space: SearchSpace, X: np.ndarray) -> dict[str, np.ndarray]:
+    """Return each feature of ``X`` (n, choices) by its name, (n,)."""
+    found = space.features(space.check(X))
+    assert found.shape == (len(space.check(X)), len(space.features.names))
+    return dict(zip(space.features.names, found.T, strict=True))
+
+
+@pytest.mark.parametrize("name", ["mobilenet", "fbnet", "nasbench201"])
+def test_counts_and_totals_are_those_of_the_path(name: str) -> None:
+    """Blocks are counted as ``path`` counts them, and cost what ``macs`` and ``params`` say."""
+    space = latbench.space(name)
+    X = space.sample(np.random.default_rng(0), 60)
+    found = by_name(space, X)
+    assert len(found) == len(space.features.names)  # no name stands twice
+    counts = np.stack([found[block.key] for block in space.blocks], axis=1)
+    np.testing.assert_array_equal(counts, space.path(X).toarray())
+    np.testing.assert_array_equal(found["total blocks"], counts.sum(axis=1))
+    np.testing.assert_array_equal(found["total macs"], space.macs(X))
+    np.testing.assert_array_equal(found["total params"], space.params(X))
+    moved = counts @ np.array([block.moved for block in space.blocks])
+    np.testing.assert_array_equal(found["total values moved"], moved)
+
+
+def test_a_chain_has_no_column_that_tells_nothing() -> None:
+    """Where all is fed and read, and one path holds all, there are no such columns."""
+    space = latbench.space("mobilenet")
+    assert not [name for name in space.features.names if name.split()[0] in ("longest", "read")]
+    assert (
+        space.features(space.sample(np.random.default_rng(0), 3))[:, space.features.reach].size == 0
+    )
+
+
+def test_the_longest_path_is_that_of_the_steps(cells: SearchSpace) -> None:
+    """It is what a walk over the steps that really run finds."""
+    X = cells.sample(np.random.default_rng(1), 40)
+    found = by_name(cells, X)
+    for row, x in enumerate(X):
+        longest: dict[str | None, np.ndarray] = {INPUT: np.zeros(4), None: np.zeros(4)}
+        for step in cells.graph.plan(x):
+            block = Block(step.operation, step.input_shapes)
+            costs = np.array([1, block.macs, block.params, block.moved])
+            longest[step.name] = costs + np.max([longest[name] for name in step.inputs], axis=0)
+        for cost, value in zip(
+            ("blocks", "macs", "params", "values moved"), longest["head"], strict=True
+        ):
+            assert found[f"longest {cost}"][row] == value
+
+
+def test_what_is_fed_and_read_is_told_apart(cells: SearchSpace) -> None:
+    """Of dead operations, one leads nowhere and another is fed by nothing."""
+    found = by_name(cells, np.array([cells.encode(text) for text in (LIVE, UNREAD, UNFED)]))
+    assert found["total macs"].tolist() == [found["total macs"][0]] * 3
+    assert found["fed edge1to2=nor_conv_3x3"].tolist() == [0, 1, 0]
+    assert found["read edge1to2=nor_conv_3x3"].tolist() == [0, 0, 0]
+    assert found["fed edge2to3=nor_conv_3x3"].tolist() == [0, 0, 0]
+    assert found["read edge2to3=nor_conv_3x3"].tolist() == [0, 0, 1]
+    assert found["live edge0to1=nor_conv_3x3"].tolist() == [1, 1, 1]
+    assert found["fed nor_conv_3x3"].tolist() == [1, 2, 1]
+    assert found["read nor_conv_3x3"].tolist() == [1, 1, 2]
+    assert found["live nor_conv_3x3"].tolist() == [1, 1, 1]
+
+
+def test_of_unconnected_cells_the_first_is_fed_and_the_last_is_read(cells: SearchSpace) -> None:
+    """Where nothing passes a cell, its value reaches the next no more: a share of six is left."""
+    text = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|nor_conv_1x1~2|"
+    found = by_name(cells, cells.encode(text)[None])
+    assert found["fed edge0to1=nor_conv_3x3"] == pytest.approx(1 / 6)
+    assert found["read edge2to3=nor_conv_1x1"] == pytest.approx(1 / 6)
+
+
+def test_walking_and_looking_up_agree(cells: SearchSpace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A space too large for a table is walked for each batch, with the same result."""
+    X = cells.sample(np.random.default_rng(2), 30)
+    looked_up = cells.features(X)
+    monkeypatch.setattr(features, "_ENUMERABLE", 0)
+    np.testing.assert_array_equal(features.GraphFeatures(cells)(X), looked_up)
+
+
+def test_values_moved_by_hand() -> None:
+    """Inputs, outputs and weights of each step count, also between the steps of a block."""
+    conv = ConvBlock(2, 4, 3, stride=2)
+    assert conv.moved(((2, 8, 8),)) == 2 * 64 + 4 * 16 + (9 * 8 + 2 * 4)
+    both = Chain((conv, ConvBlock(4, 4, 1)))
+    assert both.moved(((2, 8, 8),)) == conv.moved(((2, 8, 8),)) + 2 * 4 * 16 + (16 + 2 * 4)
+    residual = InvertedResidual(2, 2, 3, 1, 3)
+    hidden = 6 * 64
+    assert residual.moved(((2, 8, 8),)) == 2 * (2 * 64 + hidden) + 2 * hidden + residual.params()
