@@ -45,8 +45,7 @@ def test_files(searched: Any) -> None:
 
 def test_a_target_above_the_slowest_is_noted(searched: Any) -> None:
     """Where the limit excludes nothing, that is said: the search was for accuracy alone."""
-    (note,) = searched.found["notes"]
-    assert "the target 1000 ms excludes nothing" in note
+    assert any("the target 1000 ms excludes nothing" in note for note in searched.found["notes"])
 
 
 def test_its_config_repeats_it(run: Run, searched: Any, measured: Any) -> None:
@@ -78,7 +77,7 @@ def test_a_tight_limit_is_kept(run: Run, searched: Any, measured: Any) -> None:
     assert done.code == 0, done.err
     found = json.loads(done.out)
     assert found["predicted_ms"] <= limit_ms
-    assert found["notes"] == []
+    assert not any("excludes nothing" in note for note in found["notes"])
     # What is given beside a config takes its place, and a seed is that of everything random.
     written = yaml.safe_load(Path("found/config.yaml").read_text(encoding="utf-8"))
     assert written["latency_target"] == f"{limit_ms!r}ms"
