@@ -28,6 +28,7 @@ LEAST_SHARE = 0.01
 _LOOKS = 16
 _MOST_VALUES = 32
 _JUST_BESIDE = (1 - 1e-5, 1 + 1e-5)
+_HALF = 0.5 * (1 + 1e-4)
 # Multiplications of the largest product that OpenBLAS computes in the calling thread: others would
 # go on spinning while the next subject is timed.
 _ONE_THREAD = 64**3
@@ -89,6 +90,10 @@ class Pool:
         weight[np.repeat(np.arange(len(rounds)), sizes)[order], range(len(values))] = 1.0
         # What share of each round lies at a value or below it, (rounds, values).
         self._reached = np.cumsum(weight / sizes[:, np.newaxis], axis=1)
+        # A latency is at most the median, so beyond the last median of a round no value is needed.
+        needed = 1 + int((self._reached > _HALF).argmax(axis=1).max())
+        # Shares are multiples of one 32nd for long rounds: single precision holds them well.
+        self._searched = self._reached[:, :needed].astype(np.float32)
         self._quiet = np.array([one.quiet / one.samples for one in rounds])
 
     @property
@@ -107,8 +112,7 @@ class Pool:
         """
         parts = times.sum(axis=1)
         wanted = undisturbed_share(times @ self._quiet / parts) / 2 * parts
-        # Shares are multiples of one 32nd for long rounds: single precision holds them well.
-        counts, each = times.astype(np.float32), self._reached.astype(np.float32)
+        counts, each = times.astype(np.float32), self._searched
         bounds = [(wanted * side).astype(np.float32)[:, np.newaxis] for side in _JUST_BESIDE]
         places = np.empty((len(bounds), len(times)), dtype=np.int64)
         rows = max(1, _ONE_THREAD // each.size)
