@@ -22,33 +22,33 @@ _NONE, _SKIP = OPERATIONS.index("none"), OPERATIONS.index("skip_connect")
 def classes(X: IntArray, pruned: bool) -> IntArray:
     """Return the number of the isomorphism class of each cell (n,).
 
-    A connection that nothing else joins is no operation: its ends are one node.
-
     Args:
         X: cells (n, 6).
-        pruned: whether cells that differ only in operations without effect are the same. Without
-            it, operations that nothing feeds or nobody reads count as the others do.
+        pruned: whether cells are the same of which nothing differs but operations without effect:
+            those that nothing feeds, those that nobody reads, and connections that nothing else
+            joins, whose ends are one node.
     """
     numbers: dict[tuple[Edge, ...], int] = {}
-    found = (_canonical(_contracted(_edges(x, pruned))) for x in X)
+    found = (_canonical(_pruned(_edges(x)) if pruned else _edges(x)) for x in X)
     return np.array([numbers.setdefault(one, len(numbers)) for one in found], dtype=np.int64)
 
 
-def _edges(x: IntArray, pruned: bool) -> list[Edge]:
-    edges = [
+def _edges(x: IntArray) -> list[Edge]:
+    return [
         (start, end, int(operation))
         for (start, end), operation in zip(EDGES, x, strict=True)
         if operation != _NONE
     ]
-    if not pruned:
-        return edges
+
+
+def _pruned(edges: list[Edge]) -> list[Edge]:
     fed, read = {_INPUT}, {_OUTPUT}
     # EDGES are in an order in which what feeds an edge comes before it.
     for start, end, _ in edges:
         fed |= {end} if start in fed else set()
     for start, end, _ in reversed(edges):
         read |= {start} if end in read else set()
-    return [edge for edge in edges if edge[0] in fed and edge[1] in read]
+    return _contracted([edge for edge in edges if edge[0] in fed and edge[1] in read])
 
 
 def _contracted(edges: list[Edge]) -> list[Edge]:
