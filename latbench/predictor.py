@@ -31,7 +31,7 @@ class Predictor(Saveable, ABC):
     Attributes:
         space: whose architectures it takes.
         scores_: signed relative errors ``(y - p) / p`` on networks held out, ascending, one a
-            different network.
+            different network; none if it was fitted without calibration.
         range_ms_: the latencies of the fastest and the slowest network it was fitted on.
     """
 
@@ -100,13 +100,17 @@ class Predictor(Saveable, ABC):
 
     # Fitting
 
-    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike, seed: int = 0) -> Self:
+    def fit(
+        self, X: npt.ArrayLike, y: npt.ArrayLike, seed: int = 0, calibrate: bool = True
+    ) -> Self:
         """Learn from measured networks, and calibrate the intervals; forgets any earlier fit.
 
         Args:
             X: architectures (n, choices); a network may occur more than once.
             y: their true latencies (n,) in ms.
             seed: of the folds by which :mod:`latbench.prediction.conformal` calibrates.
+            calibrate: False leaves out the ten further fits that intervals need, for whoever wants
+                predictions alone; then every interval and bound is refused.
 
         Raises:
             UsageError: an architecture of another space, a latency that is not finite and above
@@ -121,10 +125,13 @@ class Predictor(Saveable, ABC):
                 f"{self.kind} is fitted on at least {self.min_networks} different networks; got "
                 f"{len(first)}: measure more with `latbench profile --networks N`"
             )
-        scores = self._held_out_errors(X, y, conformal.folds(groups, self.folds, seed))
+        scores = np.empty(0)
+        if calibrate:
+            errors = self._held_out_errors(X, y, conformal.folds(groups, self.folds, seed))
+            # One score a network: repeats of one are no further evidence about a new one.
+            scores = np.sort(errors[first])
         self._learn(X, y)
-        # One score a network: repeats of one are no further evidence about a new one.
-        self.scores_ = np.sort(scores[first])
+        self.scores_ = scores
         return self
 
     def _held_out_errors(self, X: IntArray, y: FloatArray, fold: IntArray) -> FloatArray:

@@ -57,11 +57,14 @@ def quantile(scores: FloatArray, coverage: float) -> float:
     """Return the finite-sample quantile of ascending ``scores`` (n,) at ``coverage``.
 
     Raises:
-        UsageError: ``coverage`` is no share, or so high that n scores cannot bound it.
+        UsageError: ``coverage`` is no share, or so high that n scores cannot bound it, or there is
+            none.
     """
     if not 0 < coverage < 1:
         raise UsageError(f"{coverage!r} is not a coverage; give a share such as 0.95")
     n = len(scores)
+    if not n:
+        raise UsageError("the predictor was fitted with calibrate=False; fit it again without it")
     rank = math.ceil((n + 1) * _exact(coverage))
     if rank > n:
         raise UsageError(

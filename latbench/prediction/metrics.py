@@ -1,7 +1,8 @@
 """How good predictions are, in the words of the field, each defined once.
 
 ``measured`` is y and ``predicted`` is p below, both (n,) in ms; shares and relative errors are
-percent. Where the field has two definitions, the error is relative to what was *measured*.
+percent. Where the field has two definitions, the error is relative to what was *measured*, except
+where the name says otherwise.
 """
 
 from __future__ import annotations
@@ -42,6 +43,16 @@ def within(measured: npt.ArrayLike, predicted: npt.ArrayLike, percent: float) ->
     """Return the percentage of networks with ``100 |y - p| / y <= percent`` (nn-Meter, NNLQP)."""
     y, p = _pair(measured, predicted)
     return float(100 * np.mean(np.abs(y - p) / y <= percent / 100))
+
+
+def within_predicted(measured: npt.ArrayLike, predicted: npt.ArrayLike, percent: float) -> float:
+    """Return the percentage of networks with ``(1 - t) p <= y <= (1 + t) p``, t = percent / 100.
+
+    BRP-NAS (Dudziak et al., arXiv 2007.08859) counts like this: relative to the *prediction*.
+    """
+    y, p = _pair(measured, predicted)
+    t = percent / 100
+    return float(100 * np.mean(((1 - t) * p <= y) & (y <= (1 + t) * p)))
 
 
 def spearman(measured: npt.ArrayLike, predicted: npt.ArrayLike) -> float:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from latbench.spaces.space import SearchSpace
 
 _ENUMERABLE = 50_000
+REACH = ("fed", "read", "live")
+"""Kinds of columns that tell of each option whether a value reaches it, and is read."""
+
 _COSTS = ("blocks", "macs", "params", "values moved")
 
 
@@ -69,7 +72,7 @@ class GraphFeatures:
             options = [
                 f"{choice.name}={option}" for choice in space.choices for option in choice.options
             ]
-            for reach in ("fed", "read", "live"):
+            for reach in REACH:
                 names += [f"{reach} {option}" for option in (*options, *self._options)]
         self.names = tuple(names)
 

@@ -151,6 +151,8 @@ class StaticGraph:
     def read(self, X: IntArray) -> BoolArray:
         """Return which nodes the output would read, fed by anything or not, (n, nodes).
 
+        A node that holds no operation has nothing to be read.
+
         Args:
             X: architectures, (n, choices).
         """
@@ -160,7 +162,7 @@ class StaticGraph:
         for node in reversed(self.nodes):
             for chosen, candidate in self.chosen(node, X):
                 if candidate.operation.is_zero:
-                    continue
+                    wanted[node.name] &= ~chosen
                 for name in candidate.inputs:
                     wanted[name] |= chosen & wanted[node.name]
         return np.stack([wanted[node.name] for node in self.nodes], axis=1)

@@ -56,6 +56,18 @@ class PredictorSuite(PredictorFileChecks, PredictorExpectationChecks):
         again = predictor.clone().fit(new[0], 3 * new[1]).fit(*data)
         np.testing.assert_array_equal(again.predict(new[0]), predictor.fit(*data).predict(new[0]))
 
+    def test_without_calibration_it_predicts_the_same(
+        self, predictor: Predictor, data: Data, new: Data
+    ) -> None:
+        """A fit without calibration changes no prediction, and has no interval."""
+        calibrated = predictor.clone().fit(*data).predict(new[0])
+        predictor.fit(*data, calibrate=False)
+        np.testing.assert_array_equal(predictor.predict(new[0]), calibrated)
+        assert predictor.max_coverage == 0
+        for ask in (predictor.predict_interval, predictor.predict_upper):
+            with pytest.raises(UsageError, match="calibrate=False"):
+                ask(new[0], 0.5)
+
     def test_duplicates_are_accepted(self, predictor: Predictor, data: Data) -> None:
         """A network measured twice may occur twice."""
         X, y = data

@@ -8,7 +8,7 @@ from functools import partial
 
 from latbench.errors import UsageError
 from latbench.registry import unknown
-from latbench.workflows.protocols import help, help_tables, nasflat
+from latbench.workflows.protocols import help, help_tables, nasflat, nb201_900
 from latbench.workflows.protocols.rows import Request, Row
 
 
@@ -37,6 +37,11 @@ PROTOCOLS: dict[str, Protocol] = {
     "nasflat-fbnet": Protocol("NASFLAT's six tasks on FBNet", partial(nasflat.rows, nasflat.FBNET)),
     "nasflat-nb201": Protocol(
         "NASFLAT's task ND on NAS-Bench-201", partial(nasflat.rows, nasflat.NB201)
+    ),
+    "nb201-900": Protocol(
+        "900 cells a device, as BRP-NAS has them",
+        nb201_900.rows,
+        shown=("within_predicted_10", "within_10", "spearman", "mape"),
     ),
 }
 

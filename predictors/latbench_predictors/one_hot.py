@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from latbench.prediction.inputs import FloatArray, IntArray, Space
+from latbench.spaces import SearchSpace
+from latbench.spaces.operation import Shape
 
 
 def starts(space: Space) -> IntArray:
@@ -42,6 +44,38 @@ def shared(space: Space) -> FloatArray:
             part[start : start + len(values), 0] = (values - values.mean()) / values.std()
             parts.append(part)
     return np.hstack(parts)
+
+
+def own(space: Space) -> FloatArray:
+    """Return what tells choices apart beyond the names of options, (sum of options, columns).
+
+    By default an option at its place is a column. Where a space prunes, its choices are the edges
+    of cells, and those that choose among the same blocks are alike: what an operation costs there
+    hangs on what feeds and what reads it, not on the number of its edge. Their options share
+    columns, and where all choices are alike there are no columns: the names say it all.
+    """
+    kinds = _kinds(space)
+    names = [(kinds[at], option) for at, one in enumerate(space.choices) for option in one.options]
+    columns = list(dict.fromkeys(names)) if len(set(kinds)) > 1 or len(kinds) == 1 else []
+    table = np.array([[name == column for column in columns] for name in names], dtype=np.float64)
+    return table.reshape(len(names), len(columns))
+
+
+def _kinds(space: Space) -> list[int]:
+    """Return a number for each choice, the same for those that are alike."""
+    if not (isinstance(space, SearchSpace) and space.has_networks and space.graph.prunes):
+        return list(range(len(space.choices)))
+    graph = space.graph
+    placed: list[list[tuple[tuple[str, tuple[Shape, ...]], ...]]] = [[] for _ in space.choices]
+    for node in graph.nodes:
+        if node.choice is not None:
+            blocks = [(one.operation.key, graph.input_shapes(one)) for one in node.candidates]
+            placed[node.choice].append(tuple(blocks))
+    described = [
+        (choice.options, tuple(sorted(places)))
+        for choice, places in zip(space.choices, placed, strict=True)
+    ]
+    return [described.index(one) for one in described]
 
 
 def known(space: Space, X: IntArray) -> npt.NDArray[np.bool_]:

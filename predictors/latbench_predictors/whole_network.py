@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 
 from latbench.prediction.inputs import FloatArray, IntArray, Space
-from latbench.spaces import SearchSpace
+from latbench.spaces import SearchSpace, features
 from latbench_predictors import one_hot
 from latbench_predictors.lut import LUT
 
@@ -26,8 +26,9 @@ class Described:
     """Networks as columns.
 
     Attributes:
-        options: which options are chosen, and what they share (:func:`one_hot.shared`); where the
-            space prunes, also which of them are fed and read. Of the order of 1, (n, options).
+        options: which options are chosen where (:func:`one_hot.own`), and what they share
+            (:func:`one_hot.shared`); where the space prunes, also which of them are fed and read.
+            Of the order of 1, (n, options).
         costs: blocks, work, parameters and values moved, in all and along the longest path, and
             the accumulated latency, where they are known; of any size, (n, costs).
         counts: how often each block runs, (n, blocks). Sums of ``options``: of use to trees alone.
@@ -61,31 +62,43 @@ class WholeNetwork:
         """Bind the space, and the latency of all its blocks in ms where they are known."""
         self._space = space
         self._lut = LUT(space, blocks) if blocks else None
-        self._shared = one_hot.shared(space)
+        self._own, self._shared = one_hot.own(space), one_hot.shared(space)
         networks = isinstance(space, SearchSpace) and space.has_networks
         self._graph = cast(SearchSpace, space).features if networks else None
-        names = [f"{choice.name}={option}" for choice in space.choices for option in choice.options]
+        names = [f"own {number}" for number in range(self._own.shape[1])]
         names += [f"shared {number}" for number in range(self._shared.shape[1])]
         if self._graph is not None:
-            names += self._graph.names
+            names += self._graph.names[: self._graph.reach.start]
+            told = np.empty((0, len(self._graph.names[self._graph.reach])))
+            names += [f"reach {number}" for number in range(self._shared_reach(told).shape[1])]
         self.names = (*names, "accumulated") if self._lut is not None else tuple(names)
 
     def __call__(self, X: IntArray) -> Described:
         """Return canonical architectures ``X`` (n, choices) as columns."""
         encoded = self._space.one_hot(X)
-        options = [encoded, encoded @ self._shared]
+        options = [encoded @ self._own, encoded @ self._shared]
         costs = counts = np.empty((len(X), 0))
         if self._graph is not None:
             found = self._graph(X)
-            options.append(found[:, self._graph.reach])
+            options.append(self._shared_reach(found[:, self._graph.reach]))
             costs, counts = found[:, self._graph.costs], found[:, self._graph.counts]
         if self._lut is not None:
             costs = np.column_stack([costs, self._lut.accumulated(X)])
         return Described(np.hstack(options), costs, counts)
 
+    def _shared_reach(self, reach: FloatArray) -> FloatArray:
+        """Return the columns ``fed``, ``read`` and ``live`` with those of like choices summed."""
+        if not reach.shape[1]:
+            return reach
+        options = len(self._own)
+        parts = np.split(reach, len(features.REACH), axis=1)
+        return np.hstack(
+            [part for one in parts for part in (one[:, :options] @ self._own, one[:, options:])]
+        )
+
     def weights(self, found: Described) -> FloatArray:
         """Return what to multiply the columns of ``found.linear`` by for a ridge, (columns,)."""
-        options, names = self._shared.shape
+        options, names = self._own.shape[1], self._shared.shape[1]
         reach = found.options.shape[1] - options - names
         costs = np.full(found.costs.shape[1], PRUNED_COSTS if reach else COSTS)
         if self._lut is not None:

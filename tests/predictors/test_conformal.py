@@ -82,3 +82,9 @@ def test_folds_keep_networks_together_and_are_even(
     assert len(sizes) == min(count, len(first))
     assert sizes.max() - sizes.min() <= 1
     np.testing.assert_array_equal(fold, conformal.folds(groups, count, seed))
+
+
+def test_without_scores_there_is_no_quantile() -> None:
+    """A predictor that was fitted without calibration is told to be fitted with it."""
+    with pytest.raises(UsageError, match="calibrate=False"):
+        conformal.quantile(np.empty(0), 0.5)

@@ -61,6 +61,14 @@ def test_shares_by_hand() -> None:
     assert metrics.interval_coverage(y, [90, 100, 101], [100, 120, 130]) == pytest.approx(200 / 3)
 
 
+def test_a_share_relative_to_the_prediction_is_another() -> None:
+    """110.5 ms predicted at 100 is off by 9.5 % of itself, and by 10.5 % of the prediction."""
+    y, p = [110.5, 90.5, 100.0], [100.0, 100.0, 90.0]
+    assert metrics.within(y, p, 10) == pytest.approx(200 / 3)
+    assert metrics.within_predicted(y, p, 10) == pytest.approx(100 / 3)
+    assert metrics.within_predicted(y, p, 20) == 100
+
+
 def test_errors_are_relative_to_what_was_measured() -> None:
     """1.09 ms predicted for 1 ms is 9 % off, though it is 8.3 % of the prediction."""
     assert metrics.within([1.0], [1.09], 8.5) == 0
