@@ -111,7 +111,7 @@ def fit_predictor(
             raise UsageError(
                 "--arch-column, --arch-columns and --latency-column go with --table F.csv"
             )
-        examples = _from_store(space.build(), setting, uses_tables, sources)
+        examples = _from_store(space, setting, uses_tables, sources)
     else:
         columns = _columns(space, arch_column, arch_columns, latency_column)
         examples = _from_table(setting, table_path, columns, latency_unit, sources)
@@ -179,14 +179,19 @@ def _columns(
 
 
 def _from_store(
-    space: SearchSpace, setting: Setting, uses_tables: bool, sources: tuple[str, ...]
+    asked: SpaceRequest, setting: Setting, uses_tables: bool, sources: tuple[str, ...]
 ) -> Examples:
     from latbench.workflows.fit import Examples
     from latbench.workflows.measured import measured, other_targets
 
-    with current().open_store(create=False) as store:
-        found = measured(store, space, setting.stored(store, space.spec, "network"))
+    with current().open_to_read() as store:
+        space = asked.build_for(store)
+        target, *others = setting.all_stored(store, space.spec, "network")
+        found = measured(store, space, target)
         tables = other_targets(store, space, found.target, sources) if uses_tables else {}
+    if others:
+        labels = "; ".join(other.label for other in others)
+        note(f"fits what was measured on {target.label}; there is also {labels}")
     for sentence in found.notes():
         note(sentence)
     for name, (_, latencies) in tables.items():
