@@ -10,7 +10,7 @@ from rich.console import Console
 from latbench.cli.options import SpaceRequest, one_target_options, seed_option, space_options
 from latbench.cli.output import emit, note, progress, table
 from latbench.cli.session import current
-from latbench.workflows.setting import Setting
+from latbench.workflows.setting import Setting, choice_of
 
 _SHOWN = 20
 _NO_KERNELS = (
@@ -51,8 +51,10 @@ def compare(
         built = space.build_for(store)
         target = workflow.complete(store, built, setting, networks, seed, progress)
         found = workflow.compare(measured(store, built, target))
+        matching = setting.all_stored(store, built.spec, "network")
         facts = {row.id: row.facts for row in store.instances()}
-    for sentence in found.measured.notes():
+    choice = choice_of([target, *(other for other in matching if other != target)])
+    for sentence in (*choice, *found.measured.notes()):
         note(sentence)
     if out is not None:
         kernels = _NO_KERNELS if store.read_only else inside(found, setting)

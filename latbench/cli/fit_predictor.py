@@ -21,7 +21,7 @@ from latbench.cli.options import (
 from latbench.cli.output import emit, note, table
 from latbench.cli.session import current
 from latbench.errors import UsageError
-from latbench.workflows.setting import Setting
+from latbench.workflows.setting import Setting, choice_of
 
 if TYPE_CHECKING:
     from latbench.spaces import SearchSpace
@@ -186,13 +186,10 @@ def _from_store(
 
     with current().open_to_read() as store:
         space = asked.build_for(store)
-        target, *others = setting.all_stored(store, space.spec, "network")
-        found = measured(store, space, target)
+        targets = setting.all_stored(store, space.spec, "network")
+        found = measured(store, space, targets[0])
         tables = other_targets(store, space, found.target, sources) if uses_tables else {}
-    if others:
-        labels = "; ".join(other.label for other in others)
-        note(f"fits what was measured on {target.label}; there is also {labels}")
-    for sentence in found.notes():
+    for sentence in (*choice_of(targets), *found.notes()):
         note(sentence)
     for name, (_, latencies) in tables.items():
         note(f"learns from {len(latencies)} networks on {name}")

@@ -199,6 +199,15 @@ class Setting:
         return f"{text} Measure: {' '.join(words)}"
 
 
+def choice_of(targets: Sequence[Target]) -> list[str]:
+    """Return a sentence on which of the matching ``targets`` was taken, if there are several."""
+    taken, *others = targets
+    if not others:
+        return []
+    labels = "; ".join(other.label for other in others)
+    return [f"taken: what was measured on {taken.label}; there is also {labels}"]
+
+
 def _there(store: ReadableStore, kind: Kind | None, measured: Sequence[Target]) -> str:
     """Return what a store holds instead: other targets of the space, or other spaces."""
     if measured:

@@ -22,7 +22,7 @@ from latbench.store import (
     WorkloadRow,
 )
 from latbench.target import PRECISIONS, Target
-from latbench.workflows.setting import Setting
+from latbench.workflows.setting import Setting, choice_of
 
 SPACE: dict[str, Any] = {"name": "tiny", "options": {}}
 SPACE_ID = '{"name":"tiny","options":{}}'
@@ -235,7 +235,12 @@ def test_all_that_match_are_told(store: Store, add: Add) -> None:
     """The one meant comes first."""
     others = [add(runtime="torch"), add(runtime_version="0.9")]
     newest = add(runtime_version="2.0")
-    assert Setting().all_stored(store) == [newest, others[1], others[0]]
+    found = Setting().all_stored(store)
+    assert found == [newest, others[1], others[0]]
+    (sentence,) = choice_of(found)
+    assert sentence.startswith(f"taken: what was measured on {newest.label}; there is also ")
+    assert all(other.label in sentence for other in others)
+    assert choice_of([newest]) == []
 
 
 def test_missing_names_the_spaces_that_are_there(store: Store, add: Add) -> None:
