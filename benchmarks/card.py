@@ -204,8 +204,8 @@ def _defects(space: SearchSpace, frame: pd.DataFrame, parts: Sequence[_OnTarget]
     shared = frame[frame["kind"] == "network"].groupby("workload")["key"].nunique()
     several = int((shared > 1).sum())
     lines.append(
-        f"{_count(several, 'network')} stand for several architectures each, which compute the "
-        "same after pruning and share one measurement"
+        f"{_count(several, 'network')} {'stands' if several == 1 else 'stand'} for several "
+        "architectures, which compute the same after pruning and share one measurement"
         if several
         else "no two architectures share one network"
     )

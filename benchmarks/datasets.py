@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,18 +102,32 @@ def _commands(store: ReadableStore, space: SearchSpace, frame: pd.DataFrame) -> 
     networks = frame[frame["kind"] == "network"]
     commands = []
     for key, rows in networks.groupby("target_key", sort=False):
-        first, again = (
-            list(dict.fromkeys(rows["key"][rows["campaign"] == campaign]))
-            for campaign in ("main", REPEAT)
+        main, again = (rows[rows["campaign"] == campaign] for campaign in ("main", REPEAT))
+        workloads = dict(zip(main["key"], main["workload"], strict=True))
+        drawn = [space.decode(x) for x in draw(space, len(workloads), seed=0)]
+        repeats = (
+            _first([workloads[one] for one in drawn], set(again["workload"]))
+            if set(drawn) == set(workloads)
+            else None
         )
-        drawn = [space.decode(x) for x in draw(space, len(first), seed=0)]
-        if set(drawn) != set(first) or set(drawn[: len(again)]) != set(again):
+        if repeats is None:
             raise UsageError(
                 f"on {known[str(key)].label} other networks were measured than `latbench profile` "
                 "draws; say with --command how they were"
             )
-        commands.append(_command(space, known[str(key)], rows, len(first), len(again)))
+        commands.append(_command(space, known[str(key)], rows, len(drawn), repeats))
     return commands
+
+
+def _first(workloads: Sequence[str], again: Set[str]) -> int | None:
+    """Return how many of the first ``workloads`` are those measured ``again``, None if none are.
+
+    Architectures may share a workload, and then those that nobody repeated have a repeat too.
+    """
+    for count in range(len(workloads) + 1):
+        if set(workloads[:count]) == again:
+            return count
+    return None
 
 
 def _command(

@@ -84,6 +84,7 @@ def add(store: Store, space: SearchSpace) -> Add:
         instance: str = "i1:x",
         seed: int = 0,
         failed: int = 0,
+        shared: bool = False,
     ) -> None:
         rng = np.random.default_rng(threads)
         target = Target("cpu", runtime, "1.0", threads=threads)
@@ -98,13 +99,15 @@ def add(store: Store, space: SearchSpace) -> Add:
             *(("network", "main", *row) for row in whole),
             *(("network", "repeat", *row) for row in whole[:REPEATS]),
         ]
+        same = {whole[-1][0]: f"g1:{whole[0][0]}"} if shared else {}
         for number, (kind, campaign, key, true_ms) in enumerate(rows):
-            store.add_workload(WorkloadRow(f"g1:{key}", key, [], 1))
+            workload = same.get(key, f"g1:{key}")
+            store.add_workload(WorkloadRow(workload, key, [], 1))
             assert kind in ("block", "network")
             which: Any = kind
-            store.add_subjects([SubjectRow(space.id, which, key, f"g1:{key}")])
+            store.add_subjects([SubjectRow(space.id, which, key, workload)])
             protocol = Protocol.standard().name
-            job = store.add_job(JobRow(target.key, instance, f"g1:{key}", protocol, campaign))
+            job = store.add_job(JobRow(target.key, instance, workload, protocol, campaign))
             store.add_process(ProcessRow(job, "w", "fp32"))
             value_ms = true_ms * (1 + rng.normal(0, 0.01))
             row = MeasurementRow(
@@ -235,6 +238,19 @@ def test_other_networks_need_a_command(store: Store, space: SearchSpace, add: Ad
         datasets.collect(store, space, "onnxruntime")
     frame = datasets.collect(store, space, "onnxruntime", command="by hand")
     assert frame.attrs[COMMAND] == "by hand"
+
+
+def test_networks_may_share_a_workload(
+    store: Store, space: SearchSpace, add: Add, tmp_path: Path
+) -> None:
+    """The last network has a repeat because the first has one; the command repeats it alone."""
+    add(shared=True)
+    frame = datasets.collect(store, space, "onnxruntime")
+    assert len(frame[frame["campaign"] == "repeat"]) == REPEATS + 1
+    assert f"--networks {NETWORKS} --repeats {REPEATS} " in frame.attrs[COMMAND]
+    datasets.write(frame, store, tmp_path / NAME)
+    text = (tmp_path / NAME / "README.md").read_text(encoding="utf-8")
+    assert "- 1 network stands for several architectures" in text
 
 
 def test_machines_are_not_mixed(store: Store, space: SearchSpace, add: Add) -> None:

@@ -190,6 +190,8 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
         try:
             if name in _INTEGERS:
                 typed[name] = column.astype("int64")
+                if (typed[name] != column.astype("float64")).any():
+                    raise _Refused(f"holds in {name} what is no whole number")
             elif name in _NUMBERS:
                 typed[name] = column.astype("float64")
             elif name == "created":

@@ -143,6 +143,8 @@ def altered(file: Path, changes: dict[str, Any], row: int = 0) -> None:
         ({"latency_ms": float("inf")}, "is not finite"),
         ({"latency_ms": 99.0}, "is not in its interval"),
         ({"latency_ms": None}, "is empty where the status promises one"),
+        ({"rounds": 1.5}, "holds in rounds what is no whole number"),
+        ({"created": None}, "created in row 1 is empty"),
         ({"status": "fine"}, "status in row 1 is none of ok, unconverged, unstable, failed"),
         ({"status": "failed"}, "stands beside the status failed"),
         ({"kind": "model"}, "kind in row 1 is none of network, block"),
