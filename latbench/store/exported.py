@@ -12,9 +12,10 @@ from typing import IO, TYPE_CHECKING, Any
 from sqlalchemy import Double, Integer
 
 from latbench.errors import ArtefactError, StoreError
+from latbench.store.checking import Refused, checked
 from latbench.store.export import INSTANCES_KEY, SCHEMA_KEY
 from latbench.store.readable import ReadableStore
-from latbench.store.rows import STATUSES, InstanceRow
+from latbench.store.rows import InstanceRow
 from latbench.store.schema import HEAD
 from latbench.store.selection import COLUMNS, ORIGIN, Selection
 from latbench.target import Target
@@ -29,10 +30,6 @@ _NUMBERS = [
     for name, column in _ALL.items()
     if isinstance(column.type, Integer | Double) and name != "created"
 ]
-_TEXTS = [name for name in _ALL if name not in (*_NUMBERS, "created")]
-_MAY_BE_EMPTY = ("space", "kind", "key", "arch_hash", "precision_run", "reason")
-_OF_THE_TARGET = ("device", "runtime", "runtime_version", "precision", "batch", "threads")
-_KINDS = ("network", "block")
 
 
 class ExportedTable(ReadableStore):
@@ -92,14 +89,14 @@ class ExportedTable(ReadableStore):
             frame = _parquet(io.BytesIO(data)) if suffix == ".parquet" else _csv(io.BytesIO(data))
             facts = frame.attrs.get(INSTANCES_KEY, {})
             if not isinstance(facts, dict):
-                raise _Refused(f"holds in {INSTANCES_KEY} what is no mapping")
-            targets = _checked(frame)
+                raise Refused(f"holds in {INSTANCES_KEY} what is no mapping")
+            targets = checked(frame)
             devices = dict(zip(frame["instance"], frame["device"], strict=True))
             instances = {
                 key: InstanceRow(key, device, facts.get(key, {}))
                 for key, device in sorted(devices.items())
             }
-        except _Refused as refused:
+        except Refused as refused:
             raise ArtefactError(
                 f"{name} {refused}; export the measurements again with `latbench export`"
             ) from refused
@@ -131,10 +128,6 @@ class ExportedTable(ReadableStore):
         return found
 
 
-class _Refused(Exception):
-    """What is wrong with a file, to follow its name in a sentence."""
-
-
 def _parquet(file: IO[bytes]) -> pd.DataFrame:
     import pandas as pd
 
@@ -142,12 +135,12 @@ def _parquet(file: IO[bytes]) -> pd.DataFrame:
         frame = pd.read_parquet(file)
     # pyarrow raises subclasses of these for every way a file can be malformed.
     except (ValueError, OSError) as failure:
-        raise _Refused(f"is no Parquet file: {_first_line(failure)}") from failure
+        raise Refused(f"is no Parquet file: {_first_line(failure)}") from failure
     version = frame.attrs.get(SCHEMA_KEY)
     if version is None:
-        raise _Refused("is no table that latbench exported: it carries no latbench_schema")
+        raise Refused("is no table that latbench exported: it carries no latbench_schema")
     if version != HEAD:
-        raise _Refused(f"has the schema {version!r} and this latbench reads {HEAD!r}")
+        raise Refused(f"has the schema {version!r} and this latbench reads {HEAD!r}")
     _check_names(frame)
     return _typed(frame)
 
@@ -160,7 +153,7 @@ def _csv(file: IO[bytes]) -> pd.DataFrame:
         # null may be a name.
         frame = pd.read_csv(file, dtype=str, keep_default_na=False, na_values=[""])
     except (ValueError, EOFError, zlib.error) as failure:
-        raise _Refused(f"is no table: {_first_line(failure)}") from failure
+        raise Refused(f"is no table: {_first_line(failure)}") from failure
     _check_names(frame)
     return _typed(frame)
 
@@ -172,12 +165,12 @@ def _first_line(failure: Exception) -> str:
 def _check_names(frame: pd.DataFrame) -> None:
     missing = [name for name in _ALL if name not in frame.columns]
     if missing:
-        raise _Refused(
+        raise Refused(
             f"is no table that latbench exported: it lacks the columns {', '.join(missing)}"
         )
     more = [str(name) for name in frame.columns if name not in _ALL]
     if more:
-        raise _Refused(f"holds columns that latbench does not know: {', '.join(more)}")
+        raise Refused(f"holds columns that latbench does not know: {', '.join(more)}")
 
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
@@ -191,7 +184,7 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
             if name in _INTEGERS:
                 typed[name] = column.astype("int64")
                 if (typed[name] != column.astype("float64")).any():
-                    raise _Refused(f"holds in {name} what is no whole number")
+                    raise Refused(f"holds in {name} what is no whole number")
             elif name in _NUMBERS:
                 typed[name] = column.astype("float64")
             elif name == "created":
@@ -200,75 +193,7 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
                 texts = column.astype(object)
                 typed[name] = texts.where(texts.notna(), None)
         except (ValueError, TypeError) as failure:
-            raise _Refused(f"holds in {name} what is none: {_first_line(failure)}") from failure
+            raise Refused(f"holds in {name} what is none: {_first_line(failure)}") from failure
     made = pd.DataFrame(typed)
     made.attrs = frame.attrs
     return made
-
-
-def _checked(frame: pd.DataFrame) -> dict[str, Target]:
-    """Return the targets by key, after a look at every value that others rely on."""
-    for name in _TEXTS:
-        texts = frame[name].map(lambda value: value is None or isinstance(value, str))
-        _all(frame, texts, name, "is no text")
-        if name not in _MAY_BE_EMPTY:
-            _all(frame, frame[name].notna(), name, "is empty")
-    _all(frame, frame["created"].notna(), "created", "is empty")
-    _all(frame, frame["status"].isin(STATUSES), "status", f"is none of {', '.join(STATUSES)}")
-    kinds = frame["kind"].isna() | frame["kind"].isin(_KINDS)
-    _all(frame, kinds, "kind", f"is none of {', '.join(_KINDS)}")
-    _check_latencies(frame)
-    for name in ("provenance", "target"):
-        for text in frame[name].unique():
-            _json(text, name)
-    return _targets(frame)
-
-
-def _check_latencies(frame: pd.DataFrame) -> None:
-    import numpy as np
-
-    latency, low, high = frame["latency_ms"], frame["low_ms"], frame["high_ms"]
-    known = latency.notna()
-    positive = np.isfinite(latency) & (latency > 0)
-    _all(frame, ~known | positive, "latency_ms", "is not finite and above zero")
-    _all(
-        frame,
-        ~known | ((low <= latency) & (latency <= high)),
-        "latency_ms",
-        "is not in its interval",
-    )
-    failed = frame["status"] == "failed"
-    _all(frame, ~failed | ~known, "latency_ms", "stands beside the status failed")
-    _all(frame, ~failed | frame["reason"].notna(), "reason", "is empty where the status is failed")
-    needed = frame["status"].isin(["ok", "unconverged"])
-    _all(frame, ~needed | known, "latency_ms", "is empty where the status promises one")
-
-
-def _targets(frame: pd.DataFrame) -> dict[str, Target]:
-    """Return the targets by key; each row's other columns must say the same."""
-    found = {}
-    for text, rows in frame.groupby("target", sort=False):
-        try:
-            target = Target.from_dict(_json(str(text), "target"))
-        except (ArtefactError, AttributeError, TypeError, ValueError) as failure:
-            raise _Refused(f"holds a target that cannot be read: {failure}") from failure
-        said = {name: getattr(target, name) for name in _OF_THE_TARGET}
-        for name, value in {**said, "target_key": target.key}.items():
-            _all(rows, rows[name] == value, name, f"is not that of the row's target, {value!r}")
-        found[target.key] = target
-    return found
-
-
-def _json(text: str, name: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as failure:
-        raise _Refused(f"holds in {name} what is no JSON: {failure}") from failure
-
-
-def _all(frame: pd.DataFrame, good: pd.Series[bool], name: str, wrong: str) -> None:
-    """Refuse the file if ``name`` is ``wrong`` in a row that is not ``good``."""
-    wrong_ones = frame[name][~good.astype(bool)]
-    if len(wrong_ones):
-        row, value = wrong_ones.index[0], wrong_ones.tolist()[0]
-        raise _Refused(f"is damaged: {name} in row {int(row) + 1} {wrong}; it is {value!r}")
