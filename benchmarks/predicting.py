@@ -82,9 +82,7 @@ def _few(name: str, found: Measured) -> Row:
 
 def _many(name: str, found: Measured) -> Row:
     """Return what more networks are worth."""
-    scores = {
-        kind: [_scores(found, kind, {}, n) for n in (_NETWORKS, _MANY)] for kind in _KINDS
-    }
+    scores = {kind: [_scores(found, kind, {}, n) for n in (_NETWORKS, _MANY)] for kind in _KINDS}
     told = "; ".join(
         f"{kind} {few.mape.mean():.2f} → {many.mape.mean():.2f} %"
         for kind, (few, many) in scores.items()
