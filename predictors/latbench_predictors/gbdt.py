@@ -149,6 +149,8 @@ class GBDT(Predictor):
             raise UsageError(f'rounds is {self.rounds!r}; give a whole number, or "auto"')
         if not (isinstance(self.leaves, int) and self.leaves >= 2):
             raise UsageError(f"leaves is {self.leaves!r}; a tree has at least 2")
+        if not (isinstance(self.seed, int) and self.seed >= 0):
+            raise UsageError(f"seed is {self.seed!r}; give a whole number from 0")
 
     def _state(self) -> dict[str, npt.NDArray[Any]]:
         return {
@@ -168,3 +170,4 @@ class GBDT(Predictor):
         self.intercept_ms_, self.least_ms_ = map(float, state["base"])
         self.coefficients_, self.seen_ = state["coefficients"], state["seen"]
         self.model_ = str(state["model"])
+        _ = self._trees  # read at once, so that what is no tree is refused now

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -79,7 +80,7 @@ class MLP(Predictor):
 
     def _fit(self, X: IntArray, y: FloatArray) -> None:
         numbers = {name: self._whole(name) for name in ("width", "epochs", "patience", "batch")}
-        how = fully_connected.Training(seed=self.seed, **numbers)
+        how = fully_connected.Training(seed=self._whole("seed", least=0), **numbers)
         encoded = self.space.one_hot(X)
         middle_ms = float(np.median(y))
         self.least_ms_ = _FLOOR * middle_ms
@@ -91,16 +92,19 @@ class MLP(Predictor):
             self.intercept_ms_, self.options_ms_ = middle_ms, np.zeros(encoded.shape[1])
             left_out_ms = np.full(len(y), middle_ms)
         errors = (y - left_out_ms) / robust_ridge.relative_to(left_out_ms, self.least_ms_)
-        self.deviation_ = max(robust_ridge.spread(errors), robust_ridge.EXACT)
+        spread = robust_ridge.spread(errors)
+        if spread < robust_ridge.EXACT:
+            how = replace(how, epochs=0)  # there is nothing in rounding
+        self.deviation_ = max(spread, robust_ridge.EXACT)
         self.layers_ = fully_connected.train(
             encoded, errors / self.deviation_, conformal.different(X)[1], how
         )
         self.seen_ = one_hot.known(self.space, X)
 
-    def _whole(self, name: str) -> int:
+    def _whole(self, name: str, least: int = 1) -> int:
         value = getattr(self, name)
-        if not (isinstance(value, int) and value >= 1):
-            raise UsageError(f"{name} is {value!r}; give a whole number from 1")
+        if isinstance(value, bool) or not (isinstance(value, int) and value >= least):
+            raise UsageError(f"{name} is {value!r}; give a whole number from {least}")
         return value
 
     def _predict(self, X: IntArray) -> FloatArray:
