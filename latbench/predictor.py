@@ -283,7 +283,7 @@ class Predictor(Saveable, ABC):
                 f"{len(guessed)} of {len(X)} predictions rest in part on nothing that was "
                 f"measured, that for {self.space.decode(X[first])!r} to "
                 f"{100 * nothing[first]:.3g} %{f' (unknown: {listed})' if listed else ''}; measure "
-                "networks like them and fit again, or predict without being strict"
+                "it, or networks like them, and fit again; or predict without being strict"
             )
 
     def _require_fit(self) -> None:
