@@ -10,7 +10,16 @@ from importlib import import_module
 from benchmarks.table import Measured, Row, kept, markdown, write
 from latbench import devices
 
-NAMES = ("stitching", "lookup", "proposing", "mobilenet", "measuring", "demo")
+NAMES = (
+    "stitching",
+    "lookup",
+    "predicting_speed",
+    "intervals",
+    "proposing",
+    "mobilenet",
+    "measuring",
+    "demo",
+)
 
 
 def main() -> None:
@@ -21,6 +30,8 @@ def main() -> None:
         for row in import_module(f"benchmarks.{name}").rows():
             rows.append(row)
             print(f"  {row}", file=sys.stderr)
+        if not rows:
+            continue  # what was measured before is kept
         found = Measured(date.today().isoformat(), machine, rows)
         write({**kept(), name: found}, NAMES)
         print(markdown(name, found))

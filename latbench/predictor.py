@@ -9,16 +9,26 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from latbench.errors import LatbenchError, NotFittedError, UnavailableError, UsageError
+from latbench.errors import (
+    LatbenchError,
+    MissingMeasurementsError,
+    NotFittedError,
+    UnavailableError,
+    UsageError,
+)
 from latbench.prediction import conformal
 from latbench.prediction.expectation import ChoiceSum
 from latbench.prediction.inputs import FloatArray, IntArray, Space, check_latencies
 from latbench.prediction.saving import Saveable
+from latbench.prediction.support import Support
 
 if TYPE_CHECKING:
     from typing import Self
 
     from torch import Tensor
+
+
+_NAMED = 5
 
 
 class Predictor(Saveable, ABC):
@@ -78,6 +88,17 @@ class Predictor(Saveable, ABC):
     @abstractmethod
     def _coverage(self, X: IntArray) -> FloatArray:
         """Return the share (n,) of each prediction that rests on measurements, 0 to 1."""
+
+    def _interpolated(self, X: IntArray) -> FloatArray:
+        """Return the share (n,) of each prediction that lies between measured quantities.
+
+        It is part of what :meth:`_coverage` returns; none by default.
+        """
+        return np.zeros(len(X))
+
+    def _unknown(self, X: IntArray) -> list[str]:
+        """Return what nothing tells of in ``X``, in words of the space; none by default."""
+        return []
 
     @abstractmethod
     def _state(self) -> dict[str, npt.NDArray[Any]]:
@@ -158,15 +179,24 @@ class Predictor(Saveable, ABC):
 
     # Predicting
 
-    def predict(self, X: npt.ArrayLike) -> FloatArray:
+    def predict(self, X: npt.ArrayLike, *, strict: bool = False) -> FloatArray:
         """Return the latencies (n,) of architectures (n, choices) in ms, at least the floor.
+
+        Args:
+            X: architectures of the space.
+            strict: whether to refuse a prediction of which some part rests on nothing that was
+                measured (:meth:`support_of`).
 
         Raises:
             NotFittedError: it was not fitted.
             UsageError: ``X`` is of another space.
+            MissingMeasurementsError: it is strict, and a part of a prediction rests on nothing.
         """
         self._require_fit()
-        return self._floored(self.space.check(X))
+        X = self.space.check(X)
+        if strict:
+            self._refuse_guesses(X)
+        return self._floored(X)
 
     def predict_interval(
         self, X: npt.ArrayLike, coverage: float = 0.95
@@ -212,6 +242,18 @@ class Predictor(Saveable, ABC):
         self._require_fit()
         return self._coverage(self.space.check(X))
 
+    def support_of(self, X: npt.ArrayLike) -> Support:
+        """Return the shares of each prediction that rest on measurements and on what is between.
+
+        Raises:
+            NotFittedError: it was not fitted.
+            UsageError: ``X`` is of another space.
+        """
+        self._require_fit()
+        X = self.space.check(X)
+        interpolated = self._interpolated(X)
+        return Support(np.maximum(self._coverage(X) - interpolated, 0.0), interpolated)
+
     def beyond(self, X: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Return which architectures (n,) it predicts to be outside the range it was fitted on.
 
@@ -236,6 +278,20 @@ class Predictor(Saveable, ABC):
                 "this is a defect of the predictor: report it with the data it was fitted on"
             )
         return np.maximum(predicted, self.floor_ms_)
+
+    def _refuse_guesses(self, X: IntArray) -> None:
+        nothing = self.support_of(X).nothing
+        guessed = np.flatnonzero(nothing > 0)
+        if len(guessed):
+            first = guessed[0]
+            unknown = self._unknown(X[guessed])
+            listed = ", ".join(unknown[:_NAMED]) + (", …" if len(unknown) > _NAMED else "")
+            raise MissingMeasurementsError(
+                f"{len(guessed)} of {len(X)} predictions rest in part on nothing that was "
+                f"measured, that for {self.space.decode(X[first])!r} to "
+                f"{100 * nothing[first]:.3g} %{f' (unknown: {listed})' if listed else ''}; measure "
+                "it, or networks like them, and fit again; or predict without being strict"
+            )
 
     def _require_fit(self) -> None:
         # The scores come last in a fit, so one that failed half-way does not count.

@@ -77,6 +77,14 @@ _SHOWN = ("mape", "bias", "rmse_ms", "within_1", "within_5", "within_10", "spear
     help="Another target to learn from, for --kind transfer: a column of the table, or the label "
     "of a target in the store; may be repeated.  [default: every other target in the store]",
 )
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="K",
+    help="Hold out networks K times, from --seed on, and tell means and spreads of the scores.",
+)
 @one_target_options
 @seed_option
 def fit_predictor(
@@ -90,6 +98,7 @@ def fit_predictor(
     latency_column: str | None,
     latency_unit: str,
     sources: tuple[str, ...],
+    seeds: int,
     setting: Setting,
     seed: int,
 ) -> None:
@@ -121,6 +130,7 @@ def fit_predictor(
         kind,
         params=dict(params),
         seed=seed,
+        seeds=seeds,
         out=folder,
         made=shlex.join(["latbench", *_public(sys.argv[1:])]),
     )
@@ -135,6 +145,8 @@ def fit_predictor(
         "interval_coverage": result.interval_coverage,
         "noise_mape": result.noise_mape,
         "baselines": result.baselines,
+        "seeds": seeds,
+        "spread": result.spread,
         "target": examples.target.to_dict(),
         "out": str(folder),
         "notes": result.notes,
@@ -251,7 +263,11 @@ def _render(console: Console, kind: str, result: Fitted) -> None:
         table(
             f"Scores on {result.n_test} networks after a fit on {result.n_train}; errors in %",
             ["predictor", *_SHOWN],
-            [[name, *(scores[score] for score in _SHOWN)] for name, scores in rows.items()],
+            [
+                [name, *(_shown(scores[score], spread.get(score)) for score in _SHOWN)]
+                for name, scores in rows.items()
+                for spread in (result.spread.get(name, {}),)
+            ],
         )
     )
     if result.interval_coverage is not None:
@@ -261,5 +277,13 @@ def _render(console: Console, kind: str, result: Fitted) -> None:
     if result.noise_mape is None:
         console.print("The noise of the measurements is not known: no network was measured twice.")
     else:
-        console.print(f"A perfect predictor would have a mape of {result.noise_mape:.2f} %.")
+        own = result.scores["mape"]
+        times = f"; this is {own / result.noise_mape:.2g} times that" if own else ""
+        console.print(f"A perfect predictor would have a mape of {result.noise_mape:.2f} %{times}.")
     console.print(f"Saved in {result.folder}.", markup=False)
+
+
+def _shown(score: float | None, spread: float | None) -> float | str | None:
+    if score is None or spread is None:
+        return score
+    return f"{score:#.4g} ± {spread:.2g}"

@@ -49,6 +49,11 @@ _COVERAGE = 0.95
 @click.option(
     "--sample", type=click.IntRange(min=1), metavar="N", help="Draw N architectures of the space."
 )
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Refuse predictions of which a part rests on nothing that was measured.",
+)
 @seed_option
 def predict(
     folder: Path,
@@ -56,6 +61,7 @@ def predict(
     table_path: Path | None,
     arch_column: str | None,
     sample: int | None,
+    strict: bool,
     seed: int,
 ) -> None:
     """Predict latencies, with intervals."""
@@ -68,17 +74,21 @@ def predict(
     space = space_of(predictor)
     X = _architectures(space, archs, table_path, arch_column, sample, seed)
     nominal = min(_COVERAGE, predictor.max_coverage)
-    latency = predictor.predict(X)
+    latency = predictor.predict(X, strict=strict)
     low, high = predictor.predict_interval(X, nominal)
+    coverage, support = predictor.coverage_of(X), predictor.support_of(X)
     rows = [
         {
             "arch": space.decode(x),
             "latency_ms": float(latency[place]),
             "low_ms": float(low[place]),
             "high_ms": float(high[place]),
-            "coverage": float(share),
+            "coverage": float(coverage[place]),
+            "measured": float(support.measured[place]),
+            "interpolated": float(support.interpolated[place]),
+            "nothing": float(support.nothing[place]),
         }
-        for place, (x, share) in enumerate(zip(X, predictor.coverage_of(X), strict=True))
+        for place, x in enumerate(X)
     ]
     target = target_of(predictor)
     notes = cautions(predictor, X)
@@ -92,11 +102,9 @@ def predict(
         "notes": notes,
     }
     title = f"{predictor.kind} on {target.label}; ms, {100 * nominal:.0f} % intervals"
-    columns = ["architecture", "latency", "low", "high", "measured share"]
-    emit(
-        document,
-        lambda console: console.print(table(title, columns, [list(row.values()) for row in rows])),
-    )
+    columns = ["architecture", "latency", "low", "high", "measured", "interpolated", "nothing"]
+    shown = [[value for name, value in row.items() if name != "coverage"] for row in rows]
+    emit(document, lambda console: console.print(table(title, columns, shown)))
 
 
 def _architectures(

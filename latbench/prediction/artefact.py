@@ -135,6 +135,16 @@ def read(folder: str | os.PathLike[str], target: Target | None = None) -> Artefa
     )
 
 
+_ENTRIES = {
+    "kind",
+    "params",
+    "space",
+    "choices",
+    "target",
+    "card",
+    "created",
+    "arrays_sha256",
+}
 _DAMAGED = "does not match its checksum: it was truncated or changed; copy it anew, or fit again"
 
 
@@ -239,6 +249,10 @@ def _verified(path: Path) -> dict[str, Any]:
     checksum = document.pop("sha256", None)
     if checksum != _checksum(document):
         raise ArtefactError(f"{path} {_DAMAGED}")
+    if lacking := sorted(_ENTRIES - set(document)):
+        raise ArtefactError(
+            f"{path} has no {lacking[0]!r}: another version of latbench wrote it; fit again"
+        )
     return document
 
 

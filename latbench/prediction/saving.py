@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy.typing as npt
 
 from latbench import registry
-from latbench.errors import ArtefactError, PluginError
+from latbench.errors import ArtefactError, PluginError, UsageError
 from latbench.parameters import Parameters
 from latbench.prediction import artefact
 from latbench.prediction.inputs import Space
@@ -129,7 +130,15 @@ def _parameters(
             f"{folder} gives {saved.kind} the parameter {odd[0]!r}, which it does not have: it was "
             "written by another version of that predictor; fit again"
         )
-    space: Space = registry.load(registry.SPACES, saved.space["name"])(**saved.space["options"])
+    kind = registry.load(registry.SPACES, saved.space["name"])
+    try:
+        inspect.signature(kind).bind(**saved.space["options"])
+        space: Space = kind(**saved.space["options"])
+    except (TypeError, UsageError) as refusal:
+        raise ArtefactError(
+            f"{folder} was fitted on a {saved.space['name']} with options that it no longer takes "
+            f"({refusal}); fit again"
+        ) from refusal
     if _options(space) != saved.choices:
         raise ArtefactError(
             f"{folder} was fitted on other choices than {saved.space['name']} has now; fit again"

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from latbench.errors import NotFittedError, UsageError
+from latbench.errors import MissingMeasurementsError, NotFittedError, UsageError
 from latbench.prediction import metrics
 from latbench.predictor import Predictor
 from latbench.testing.predictor_expectation import PredictorExpectationChecks
@@ -135,6 +135,26 @@ class PredictorSuite(PredictorFileChecks, PredictorExpectationChecks):
         share = fitted.coverage_of(new[0])
         assert share.shape == (len(new[0]),)
         assert ((share >= 0) & (share <= 1)).all()
+
+    def test_support_adds_up(self, fitted: Predictor, new: Data) -> None:
+        """What is measured and what is interpolated make the coverage; nothing is the rest."""
+        support = fitted.support_of(new[0])
+        for share in (support.measured, support.interpolated, support.nothing):
+            assert share.shape == (len(new[0]),)
+            assert ((share >= 0) & (share <= 1)).all()
+        covered = support.measured + support.interpolated
+        np.testing.assert_allclose(covered, fitted.coverage_of(new[0]), atol=1e-9)
+        np.testing.assert_allclose(covered + support.nothing, 1, atol=1e-9)
+
+    def test_strict_predictions_are_the_same_or_refused(self, fitted: Predictor, new: Data) -> None:
+        """Strictness changes no prediction; it refuses one of which nothing measured tells."""
+        guessed = fitted.support_of(new[0]).nothing > 0
+        np.testing.assert_array_equal(
+            fitted.predict(new[0][~guessed], strict=True), fitted.predict(new[0][~guessed])
+        )
+        if guessed.any():
+            with pytest.raises(MissingMeasurementsError, match="rest in part on nothing"):
+                fitted.predict(new[0], strict=True)
 
     # Intervals
 

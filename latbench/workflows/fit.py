@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,12 @@ from latbench.prediction import conformal, metrics
 from latbench.predictor import Predictor
 from latbench.spaces import IntArray, SearchSpace
 from latbench.target import Target
+from latbench.workflows.draws import Scores, deviation, mean, split
 
 TEST_SHARE = 0.3
 NOMINAL_COVERAGE = 0.9
 FEWEST_NETWORKS = 6
+_ROUNDING = 1e-6  # percent
 BASELINES: dict[str, tuple[str, dict[str, Any]]] = {
     "plain lut": ("lut", {"calibration": "none"}),
     "ridge": ("ridge", {}),
@@ -61,8 +63,10 @@ class Fitted:
     Attributes:
         predictor: fitted on all examples.
         n_train, n_test: networks it was fitted and scored on, before that.
-        scores: by name, on the networks held out.
+        scores: by name, on the networks held out; their mean if they were drawn several times.
         baselines: the same scores of simpler predictors, by name.
+        spread: predictor -> the standard deviation of each score from draw to draw; empty if the
+            networks were drawn once.
         interval_coverage: percentage of the held-out networks within their interval; None if
             the training networks are too few for intervals of that coverage.
         noise_mape: as in :class:`Examples`.
@@ -75,6 +79,7 @@ class Fitted:
     n_test: int
     scores: dict[str, float | None]
     baselines: dict[str, dict[str, float | None]]
+    spread: dict[str, dict[str, float | None]]
     interval_coverage: float | None
     noise_mape: float | None
     folder: Path | None
@@ -87,6 +92,7 @@ def fit_predictor(
     *,
     params: Mapping[str, Any] | None = None,
     seed: int = 0,
+    seeds: int = 1,
     out: Path | None = None,
     made: str = "latbench.workflows.fit.fit_predictor",
 ) -> Fitted:
@@ -97,6 +103,7 @@ def fit_predictor(
         kind: registered name of the predictor.
         params: its hyperparameters.
         seed: draws the networks that are held out.
+        seeds: how often they are drawn, from this seed and those that follow it.
         out: folder to save it in.
         made: the command for the card.
 
@@ -109,30 +116,19 @@ def fit_predictor(
     n = len(first)
     if n < FEWEST_NETWORKS:
         raise MissingMeasurementsError(_too_few(examples, n))
-    # A network measured twice is held out with all its rows, or not at all.
-    held_out = np.random.default_rng(seed).permutation(n) < max(1, round(TEST_SHARE * n))
-    test, train = np.flatnonzero(held_out[groups]), np.flatnonzero(~held_out[groups])
-
-    def scored(kind: str, params: Mapping[str, Any]) -> tuple[Predictor, dict[str, float | None]]:
-        predictor = _unfitted(examples, kind, params).fit(X[train], y[train])
-        return predictor, metrics.summary(y[test], predictor.predict(X[test]))
-
-    trial, scores = scored(kind, params or {})
-    baselines = {}
-    for name, (other, other_params) in BASELINES.items():
-        if other == kind and other_params == dict(params or {}):
-            continue
-        if other == "lut" and not examples.block_ms:
-            continue
-        if other in ("flops", "params") and not examples.space.has_networks:
-            continue
-        baselines[name] = scored(other, other_params)[1]
-    coverage = None
-    if trial.max_coverage >= NOMINAL_COVERAGE:
-        low, high = trial.predict_interval(X[test], NOMINAL_COVERAGE)
-        coverage = metrics.interval_coverage(y[test], low, high)
+    splits = [split(groups, TEST_SHARE, seed + number) for number in range(seeds)]
+    own = _scores(examples, kind, params or {}, splits)
+    found, notes = _beside(examples, kind, params or {}, splits)
+    scores, spread = mean(own), {kind: deviation(own)} if seeds > 1 else {}
+    coverage = scores.pop("interval_coverage")
+    baselines = {name: mean(rounds) for name, rounds in found.items()}
+    for row in baselines.values():
+        del row["interval_coverage"]
+    if seeds > 1:
+        spread.update({name: deviation(rounds) for name, rounds in found.items()})
+    train, test = splits[0]
     predictor = _unfitted(examples, kind, params or {}).fit(X, y)
-    notes = _beaten(kind, scores, baselines)
+    beaten = _beaten(kind, scores, baselines)
     if out is not None:
         card = {
             "data": f"{n} networks {examples.origin}",
@@ -141,13 +137,19 @@ def fit_predictor(
             "baselines": baselines,
             "made": made,
             "held out": f"scored on {len(test)} rows after a fit on {len(train)}, then fitted on "
-            f"all {len(y)}",
+            f"all {len(y)}" + ("" if seeds == 1 else f"; means of {seeds} draws"),
             "noise": "not known"
             if examples.noise_mape is None
             else f"{examples.noise_mape:.3g} % (what a perfect predictor would score as mape)",
         }
+        if seeds > 1:
+            card["from draw to draw"] = ", ".join(
+                f"{name} ± {value:.3g}" for name, value in spread[kind].items() if value is not None
+            )
+        if beaten:
+            card["beaten by"] = "; ".join(beaten)
         if notes:
-            card["beaten by"] = " ".join(notes)
+            card["missing"] = "; ".join(notes)
         predictor.save(out, examples.target, card)
     return Fitted(
         predictor,
@@ -155,11 +157,54 @@ def fit_predictor(
         len(test),
         scores,
         baselines,
+        spread,
         coverage,
         examples.noise_mape,
         out,
-        notes,
+        [*beaten, *notes],
     )
+
+
+def _beside(
+    examples: Examples,
+    kind: str,
+    params: Mapping[str, Any],
+    splits: Sequence[tuple[IntArray, IntArray]],
+) -> tuple[dict[str, list[Scores]], list[str]]:
+    """Return the scores of every other baseline that there can be, and why one is missing."""
+    found, missing = {}, []
+    for name, (other, other_params) in BASELINES.items():
+        if other == kind and other_params == dict(params):
+            continue
+        if other == "lut" and not examples.block_ms:
+            continue
+        if other in ("flops", "params") and not examples.space.has_networks:
+            continue
+        try:
+            found[name] = _scores(examples, other, other_params, splits)
+        except MissingMeasurementsError as failure:
+            missing.append(f"there is no {name} beside it: {failure}")
+    return found, missing
+
+
+def _scores(
+    examples: Examples,
+    kind: str,
+    params: Mapping[str, Any],
+    splits: Sequence[tuple[IntArray, IntArray]],
+) -> list[Scores]:
+    """Return the scores of a predictor on each split, with what its intervals hold."""
+    X, y = examples.X, examples.y
+    found = []
+    for train, test in splits:
+        predictor = _unfitted(examples, kind, params).fit(X[train], y[train])
+        scores = metrics.summary(y[test], predictor.predict(X[test]))
+        scores["interval_coverage"] = None
+        if predictor.max_coverage >= NOMINAL_COVERAGE:
+            within = predictor.predict_interval(X[test], NOMINAL_COVERAGE)
+            scores["interval_coverage"] = metrics.interval_coverage(y[test], *within)
+        found.append(scores)
+    return found
 
 
 def _unfitted(examples: Examples, kind: str, params: Mapping[str, Any]) -> Predictor:
@@ -191,7 +236,7 @@ def _beaten(
     return [
         f"{name} has a smaller error than {kind}: {other:.3g} % against {own:.3g} %"
         for name, row in baselines.items()
-        if (other := row["mape"]) is not None and other < own
+        if (other := row["mape"]) is not None and other < own - _ROUNDING
     ]
 
 

@@ -22,6 +22,7 @@ MS_PER_UNIT = {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1e3}
 """The units a column may be in."""
 
 _APART = 2.0
+_FAR = 50.0
 _FEWEST_REPEATS = 5
 _FEWEST_WHOLE = 10
 # A whole network takes neither a tenth of a microsecond nor an hour; and whole numbers beyond 100 s
@@ -66,6 +67,8 @@ def usable(frame: pd.DataFrame, column: str, unit: str, findings: Findings) -> p
     import pandas as pd
 
     numbers = pd.to_numeric(frame[column], errors="coerce")
+    if pd.api.types.is_bool_dtype(frame[column]):
+        numbers = pd.Series(np.nan, index=frame.index)  # yes and no would pass for 1 and 0
     missing = frame[column].isna()
     reasons = {
         f"{column} is missing": missing,
@@ -80,6 +83,7 @@ def usable(frame: pd.DataFrame, column: str, unit: str, findings: Findings) -> p
     if len(kept):
         _check_unit(kept, column, unit)
         _tell_quantised(kept, column, findings)
+        _tell_extremes(kept, column, findings)
     return latencies
 
 
@@ -105,6 +109,16 @@ def _tell_quantised(kept: pd.Series[float], column: str, findings: Findings) -> 
         findings.remarks.append(
             f"{column} holds whole numbers alone, {kept.nunique()} different ones: it is "
             f"quantised, and half a unit is {50 / float(kept.median()):.2g} % of its median"
+        )
+
+
+def _tell_extremes(kept: pd.Series[float], column: str, findings: Findings) -> None:
+    ratios = kept / float(kept.median())
+    far = int(((ratios > _FAR) | (ratios < 1 / _FAR)).sum())
+    if far:
+        findings.remarks.append(
+            f"{far} of {len(kept)} values of {column} are more than a factor of {_FAR:g} from the "
+            "median, and are kept: are they latencies of such networks, in the same unit?"
         )
 
 

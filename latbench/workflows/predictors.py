@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from latbench import devices
 from latbench.errors import ArtefactError, LatbenchError, MissingMeasurementsError, UsageError
 from latbench.prediction import artefact
 from latbench.predictor import Predictor
 from latbench.spaces import IntArray, SearchSpace
 from latbench.target import Target
 from latbench.units import format_ms
+from latbench.workflows.availability import runtime_for
 
 FOLDER = Path("latbench-predictors")
 """Where predictors are saved and looked for unless a folder is named."""
@@ -45,7 +47,7 @@ def newest(space: SearchSpace, target: Target, command: str) -> tuple[Predictor,
         ArtefactError: it is damaged.
     """
     found: list[tuple[str, Path]] = []
-    passed_over = []
+    passed_over, elsewhere = [], []
     for document in sorted(FOLDER.glob(f"*/{artefact.DOCUMENT}")):
         try:
             saved = artefact.read(document.parent)
@@ -54,13 +56,16 @@ def newest(space: SearchSpace, target: Target, command: str) -> tuple[Predictor,
             continue
         if saved.space == space.spec and saved.target == target:
             found.append((saved.created, document.parent))
+        elif saved.space == space.spec:
+            elsewhere.append(saved.target.label)
     if not found:
         damaged = (
             f" ({len(passed_over)} could not be read: {passed_over[0]})" if passed_over else ""
         )
+        others = f", only on {'; '.join(dict.fromkeys(elsewhere))}" if elsewhere else ""
         raise MissingMeasurementsError(
-            f"no predictor of {space.name} on {target.label} in {FOLDER}{damaged}; make one: "
-            f"`{command}`, or name one with --predictor DIR"
+            f"no predictor of {space.name} on {target.label} in {FOLDER}{others}{damaged}; "
+            f"make one: `{command}`, or name one with --predictor DIR"
         )
     folder = max(found)[1]
     return Predictor.load(folder), folder
@@ -84,7 +89,8 @@ def load_for(folder: Path, space: SearchSpace, target: Target | None = None) -> 
 
 def cautions(predictor: Predictor, X: IntArray) -> list[str]:
     """Return what a reader of the predictions for ``X`` (n, choices) must know, in sentences."""
-    sentences = []
+    stale = None if predictor.target is None else outdated(predictor.target)
+    sentences = [] if stale is None else [stale]
     beyond = int(predictor.beyond(X).sum())
     if beyond:
         fastest, slowest = (format_ms(float(end)) for end in predictor.range_ms_)
@@ -101,6 +107,25 @@ def cautions(predictor: Predictor, X: IntArray) -> list[str]:
             f"them to {100 * float(share.min()):.0f} %; measure networks like them"
         )
     return sentences
+
+
+def outdated(target: Target) -> str | None:
+    """Return what to say of predictions for ``target`` where its runtime is of another version.
+
+    None where the version is the same, and where device or runtime are not here.
+    """
+    try:
+        devices.require(target.device)
+        runtime = runtime_for(target.runtime, target.device)
+    except LatbenchError:
+        return None  # not here: there is nothing to compare with
+    version = runtime.version()
+    if version == target.runtime_version:
+        return None
+    return (
+        f"the predictor is one for {target.runtime} {target.runtime_version} and {version} is "
+        "installed here, which may be faster or slower; measure with it, and fit again"
+    )
 
 
 def target_of(predictor: Predictor) -> Target:

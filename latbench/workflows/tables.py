@@ -139,7 +139,10 @@ class _Texts:
     column: str
 
     def read(self, frame: pd.DataFrame, findings: Findings) -> tuple[pd.DataFrame, IntArray]:
-        """Return ``frame`` and its architectures (n, choices)."""
+        """Return the rows of ``frame`` that name an architecture, and those (n, choices)."""
+        missing = frame[self.column].isna()
+        findings.leave_out(f"{self.column} is missing", int(missing.sum()))
+        frame = frame[~missing]
         rows = []
         for line, text in zip(frame.index, frame[self.column], strict=True):
             try:
@@ -176,6 +179,7 @@ def _usable(
     }
     if latencies:
         frame = frame[frame.index.isin(np.concatenate([one.index for one in latencies.values()]))]
+        _require(len(frame), path, findings)
     try:
         frame, X = architectures.read(frame, findings)
     except UsageError as failure:

@@ -19,7 +19,8 @@ class CostLine(Predictor):
 
     A subclass says what the cost is. It measures no block, so its predictions rest on
     measurements as far as their cost lies within those of the networks it was fitted on:
-    ``coverage_of`` is 1 there, ``highest / cost`` above and ``cost / lowest`` below.
+    ``coverage_of`` is 1 there, ``highest / cost`` above and ``cost / lowest`` below, and all of it
+    is interpolated.
     """
 
     intercept_ms_: float
@@ -44,6 +45,9 @@ class CostLine(Predictor):
         # One of the two is 1: a network is too small or too large, not both.
         share: FloatArray = np.minimum(cost, lowest) / lowest * highest / np.maximum(cost, highest)
         return share
+
+    def _interpolated(self, X: IntArray) -> FloatArray:
+        return self._coverage(X)  # no network is known by itself, only the line between them
 
     def _state(self) -> dict[str, npt.NDArray[Any]]:
         return {"line": np.array([self.intercept_ms_, self.ms_per_unit_]), "range": self.range_}

@@ -34,7 +34,7 @@ class Training:
 
     Attributes:
         width: of the hidden layers.
-        epochs: passes over the networks, at most.
+        epochs: passes over the networks, at most; with none the last layer stays at zero.
         patience: epochs without a better one after which it stops.
         batch: networks a step.
         seed: of the weights, of the networks held out, and of the order.

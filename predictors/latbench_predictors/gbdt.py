@@ -13,7 +13,8 @@ from latbench.errors import ArtefactError, MissingMeasurementsError, UsageError
 from latbench.prediction import conformal
 from latbench.prediction.inputs import FloatArray, IntArray, Space
 from latbench.predictor import Predictor
-from latbench_predictors import boosting, one_hot, robust_ridge
+from latbench_predictors import boosting, known_options, robust_ridge
+from latbench_predictors.known_options import BETWEEN, HAD, share
 from latbench_predictors.lut import LUT
 from latbench_predictors.whole_network import WholeNetwork
 
@@ -33,14 +34,15 @@ class GBDT(Predictor):
     latency is a sum, or where networks are few. So it is a ridge while it has to be, where trees
     alone would know next to nothing.
 
-    ``coverage_of`` is the share of an architecture's options that a fitted network had.
+    ``coverage_of`` is the share of an architecture's options that a fitted network had; a quantity
+    between those of fitted networks counts as had, and is told apart by ``support_of``.
     """
 
     kind: ClassVar[str] = "gbdt"
     intercept_ms_: float
     coefficients_: FloatArray
     least_ms_: float
-    seen_: npt.NDArray[np.bool_]
+    seen_: known_options.Known
     model_: str
 
     def __init__(
@@ -88,7 +90,7 @@ class GBDT(Predictor):
         weights = self._network.weights(found)
         ridge = robust_ridge.fit(found.linear * weights, y, self.least_ms_, self.tolerance)
         self.intercept_ms_, self.coefficients_ = ridge.intercept_ms, ridge.coefficients * weights
-        self.seen_ = one_hot.known(self.space, X)
+        self.seen_ = known_options.known(self.space, X)
         base_ms = robust_ridge.relative_to(ridge.left_out_ms, self.least_ms_)
         self.model_ = self._boosted(X, found.every, (y - ridge.left_out_ms) / base_ms)
 
@@ -112,12 +114,17 @@ class GBDT(Predictor):
         base_ms: FloatArray = self.intercept_ms_ + found.linear @ self.coefficients_
         if self._trees is None:
             return base_ms
-        share = boosting.predicted(self._trees, found.every)
-        return base_ms + share * robust_ridge.relative_to(base_ms, self.least_ms_)
+        errors = boosting.predicted(self._trees, found.every)
+        return base_ms + errors * robust_ridge.relative_to(base_ms, self.least_ms_)
 
     def _coverage(self, X: IntArray) -> FloatArray:
-        share: FloatArray = self.seen_[one_hot.columns(self.space, X)].mean(axis=1)
-        return share
+        return share(self.seen_, self.space, X, HAD, BETWEEN)
+
+    def _interpolated(self, X: IntArray) -> FloatArray:
+        return share(self.seen_, self.space, X, BETWEEN)
+
+    def _unknown(self, X: IntArray) -> list[str]:
+        return known_options.unknown(self.seen_, self.space, X)
 
     @cached_property
     def _network(self) -> WholeNetwork:
@@ -149,6 +156,8 @@ class GBDT(Predictor):
             raise UsageError(f'rounds is {self.rounds!r}; give a whole number, or "auto"')
         if not (isinstance(self.leaves, int) and self.leaves >= 2):
             raise UsageError(f"leaves is {self.leaves!r}; a tree has at least 2")
+        if not (isinstance(self.seed, int) and self.seed >= 0):
+            raise UsageError(f"seed is {self.seed!r}; give a whole number from 0")
 
     def _state(self) -> dict[str, npt.NDArray[Any]]:
         return {
@@ -168,3 +177,4 @@ class GBDT(Predictor):
         self.intercept_ms_, self.least_ms_ = map(float, state["base"])
         self.coefficients_, self.seen_ = state["coefficients"], state["seen"]
         self.model_ = str(state["model"])
+        _ = self._trees  # read at once, so that what is no tree is refused now

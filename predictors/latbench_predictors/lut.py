@@ -117,6 +117,13 @@ class LUT(Predictor):
         share: FloatArray = (counts @ known.astype(np.float64)) / (counts @ np.ones(len(known)))
         return share
 
+    def _unknown(self, X: IntArray) -> list[str]:
+        needed = np.asarray(self.space.path(X).sum(axis=0)).ravel() > 0
+        return self._keys(needed & np.isnan(self._prices.block_ms))
+
+    def _keys(self, absent: npt.NDArray[np.bool_]) -> list[str]:
+        return [block.key for block, hole in zip(self.space.blocks, absent, strict=True) if hole]
+
     def _sum_over_choices(self) -> ChoiceSum | None:
         prices = self._prices
         if prices.options_ms is None:
@@ -185,7 +192,7 @@ class LUT(Predictor):
         return total
 
     def _holes(self, absent: npt.NDArray[np.bool_]) -> MissingMeasurementsError:
-        keys = [block.key for block, hole in zip(self.space.blocks, absent, strict=True) if hole]
+        keys = self._keys(absent)
         listed = ", ".join(keys[:_NAMED]) + (", ..." if len(keys) > _NAMED else "")
         return MissingMeasurementsError(
             f"no latency of {len(keys)} of the {len(self.space.blocks)} blocks of "

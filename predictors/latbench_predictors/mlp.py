@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -13,7 +14,14 @@ from latbench.prediction import conformal
 from latbench.prediction.expectation import ChoiceSum, check_probabilities
 from latbench.prediction.inputs import FloatArray, IntArray, Space
 from latbench.predictor import Predictor
-from latbench_predictors import fully_connected, one_hot, option_sum, robust_ridge
+from latbench_predictors import (
+    fully_connected,
+    known_options,
+    one_hot,
+    option_sum,
+    robust_ridge,
+)
+from latbench_predictors.known_options import BETWEEN, HAD, share
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +41,8 @@ class MLP(Predictor):
     finds nothing in them, it stays at zero. ``shortcut=False`` gives the plain network, whose base
     is the median latency.
 
-    ``coverage_of`` is the share of an architecture's options that a fitted network had.
+    ``coverage_of`` is the share of an architecture's options that a fitted network had; a quantity
+    between those of fitted networks counts as had, and is told apart by ``support_of``.
 
     Its expectation is exact where the network stayed at zero. Elsewhere there is none, for the mean
     of a network is not the network of a mean: :class:`latbench.hooks.SampledLatency` estimates it
@@ -46,7 +55,7 @@ class MLP(Predictor):
     least_ms_: float
     deviation_: float
     layers_: fully_connected.Layers
-    seen_: npt.NDArray[np.bool_]
+    seen_: known_options.Known
 
     def __init__(
         self,
@@ -79,7 +88,7 @@ class MLP(Predictor):
 
     def _fit(self, X: IntArray, y: FloatArray) -> None:
         numbers = {name: self._whole(name) for name in ("width", "epochs", "patience", "batch")}
-        how = fully_connected.Training(seed=self.seed, **numbers)
+        how = fully_connected.Training(seed=self._whole("seed", least=0), **numbers)
         encoded = self.space.one_hot(X)
         middle_ms = float(np.median(y))
         self.least_ms_ = _FLOOR * middle_ms
@@ -91,23 +100,26 @@ class MLP(Predictor):
             self.intercept_ms_, self.options_ms_ = middle_ms, np.zeros(encoded.shape[1])
             left_out_ms = np.full(len(y), middle_ms)
         errors = (y - left_out_ms) / robust_ridge.relative_to(left_out_ms, self.least_ms_)
-        self.deviation_ = max(robust_ridge.spread(errors), robust_ridge.EXACT)
+        spread = robust_ridge.spread(errors)
+        if spread < robust_ridge.EXACT:
+            how = replace(how, epochs=0)  # there is nothing in rounding
+        self.deviation_ = max(spread, robust_ridge.EXACT)
         self.layers_ = fully_connected.train(
             encoded, errors / self.deviation_, conformal.different(X)[1], how
         )
-        self.seen_ = one_hot.known(self.space, X)
+        self.seen_ = known_options.known(self.space, X)
 
-    def _whole(self, name: str) -> int:
+    def _whole(self, name: str, least: int = 1) -> int:
         value = getattr(self, name)
-        if not (isinstance(value, int) and value >= 1):
-            raise UsageError(f"{name} is {value!r}; give a whole number from 1")
+        if isinstance(value, bool) or not (isinstance(value, int) and value >= least):
+            raise UsageError(f"{name} is {value!r}; give a whole number from {least}")
         return value
 
     def _predict(self, X: IntArray) -> FloatArray:
         chosen = self.options_ms_[one_hot.columns(self.space, X)]
         base_ms = self.intercept_ms_ + chosen.sum(axis=1)
-        share = self.deviation_ * fully_connected.evaluate(self.layers_, self.space.one_hot(X))
-        total: FloatArray = base_ms + share * robust_ridge.relative_to(base_ms, self.least_ms_)
+        errors = self.deviation_ * fully_connected.evaluate(self.layers_, self.space.one_hot(X))
+        total: FloatArray = base_ms + errors * robust_ridge.relative_to(base_ms, self.least_ms_)
         return total
 
     def relaxed_ms(self, probabilities: Mapping[str, Tensor]) -> Tensor:
@@ -139,8 +151,8 @@ class MLP(Predictor):
 
         base_ms = self.intercept_ms_ + encoded @ like(self.options_ms_)
         layers = [(like(weights), like(biases)) for weights, biases in self.layers_]
-        share = self.deviation_ * fully_connected.forward(layers, encoded)
-        return base_ms + share * base_ms.clamp(min=self.least_ms_)
+        errors = self.deviation_ * fully_connected.forward(layers, encoded)
+        return base_ms + errors * base_ms.clamp(min=self.least_ms_)
 
     def _sum_over_choices(self) -> ChoiceSum | None:
         if any(array.any() for array in self.layers_[-1]):
@@ -150,8 +162,13 @@ class MLP(Predictor):
         return ChoiceSum(self.intercept_ms_, dict(zip(names, rows, strict=True)))
 
     def _coverage(self, X: IntArray) -> FloatArray:
-        share: FloatArray = self.seen_[one_hot.columns(self.space, X)].mean(axis=1)
-        return share
+        return share(self.seen_, self.space, X, HAD, BETWEEN)
+
+    def _interpolated(self, X: IntArray) -> FloatArray:
+        return share(self.seen_, self.space, X, BETWEEN)
+
+    def _unknown(self, X: IntArray) -> list[str]:
+        return known_options.unknown(self.seen_, self.space, X)
 
     def _state(self) -> dict[str, npt.NDArray[Any]]:
         layers = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from latbench.prediction.inputs import FloatArray, IntArray, Space
 from latbench.spaces import SearchSpace
@@ -76,16 +75,3 @@ def _kinds(space: Space) -> list[int]:
         for choice, places in zip(space.choices, placed, strict=True)
     ]
     return [described.index(one) for one in described]
-
-
-def known(space: Space, X: IntArray) -> npt.NDArray[np.bool_]:
-    """Return which options architectures ``X`` (n, choices) tell of, (sum of options,).
-
-    They are those that occur, and quantities between two that do.
-    """
-    found = np.zeros(sum(len(choice.options) for choice in space.choices), dtype=np.bool_)
-    found[columns(space, X)] = True
-    for column, (choice, start) in enumerate(zip(space.choices, starts(space), strict=True)):
-        if choice.values is not None:
-            found[start + X[:, column].min() : start + X[:, column].max() + 1] = True
-    return found

@@ -13,6 +13,8 @@ from latbench.prediction import conformal
 from latbench.prediction.expectation import ChoiceSum
 from latbench.prediction.inputs import FloatArray, IntArray, Space
 from latbench.predictor import Predictor
+from latbench_predictors import known_options
+from latbench_predictors.known_options import BETWEEN, HAD, share
 from latbench_predictors.regression import relative_weights
 
 ALPHAS: FloatArray = np.logspace(-6, 3, 10)
@@ -43,13 +45,16 @@ class Ridge(Predictor):
     A choice among quantities also has a slope: options that no network had follow the line.
 
     ``coverage_of`` is the share of an architecture's options that a fitted network had; a quantity
-    between those of fitted networks counts as had.
+    between those of fitted networks counts as had, and is told apart by ``support_of``.
     """
 
     kind: ClassVar[str] = "ridge"
+    # Fits are cheap, and where there are hardly more networks than options a tenth fewer of them is
+    # felt: with 300 of FBNet's networks intervals from 10 folds held 96 % instead of 90.
+    folds: ClassVar[int] = 40
     intercept_ms_: float
     options_ms_: FloatArray
-    seen_: npt.NDArray[np.bool_]
+    seen_: known_options.Known
     alpha_: float
 
     def __init__(
@@ -80,7 +85,7 @@ class Ridge(Predictor):
         options = len(quantities)
         self.intercept_ms_ = float(solution[0])
         self.options_ms_ = solution[1 : 1 + options] + quantities @ solution[1 + options :]
-        self.seen_ = self._seen(np.asarray(encoded[:, :options].any(axis=0)))
+        self.seen_ = known_options.known(self.space, X)
 
     def _best_alpha(
         self, X: IntArray, encoded: FloatArray, y: FloatArray, weights: FloatArray
@@ -103,8 +108,13 @@ class Ridge(Predictor):
         return total
 
     def _coverage(self, X: IntArray) -> FloatArray:
-        share: FloatArray = self.seen_[X + self._starts()].mean(axis=1)
-        return share
+        return share(self.seen_, self.space, X, HAD, BETWEEN)
+
+    def _interpolated(self, X: IntArray) -> FloatArray:
+        return share(self.seen_, self.space, X, BETWEEN)
+
+    def _unknown(self, X: IntArray) -> list[str]:
+        return known_options.unknown(self.seen_, self.space, X)
 
     def _quantities(self) -> FloatArray:
         """Return the standardised value of each option, (options, choices with several values).
@@ -120,14 +130,6 @@ class Ridge(Predictor):
                 column[start : start + len(values), 0] = (values - values.mean()) / values.std()
                 columns.append(column)
         return np.hstack(columns)
-
-    def _seen(self, had: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-        seen = had.copy()
-        for choice, start in zip(self.space.choices, self._starts(), strict=True):
-            if choice.values is not None:
-                there = start + np.flatnonzero(had[start : start + len(choice.options)])
-                seen[there[0] : there[-1] + 1] = True
-        return seen
 
     def _sum_over_choices(self) -> ChoiceSum:
         rows = np.split(self.options_ms_, self._starts()[1:])

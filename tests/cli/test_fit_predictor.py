@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import latbench
@@ -70,6 +71,32 @@ def test_the_same_seed_gives_the_same_scores(run: Run, table: Path) -> None:
     ]
     first, same, other = ({key: row[key] for key in SCORES} for row in documents)
     assert first == same != other
+
+
+def test_several_seeds_give_means_and_spreads(run: Run, table: Path) -> None:
+    """They are those of as many runs with one seed each, the baselines' too."""
+    options = ("fit-predictor", *SPACE, "--kind", "flops", "--table", table, *COLUMNS)
+    frame = pd.read_csv(table)
+    noise = np.exp(np.random.default_rng(0).normal(0, 0.05, len(frame)))
+    frame["ms"] = pd.to_numeric(frame["ms"], errors="coerce") * noise
+    frame.to_csv(table, index=False)
+    found = json.loads(run(*options, "--out", "fitted", "--seed", 3, "--seeds", 3, "--json").out)
+    card = Path("fitted/CARD.md").read_text(encoding="utf-8")
+    single = [
+        json.loads(run(*options, "--out", "fitted", "--seed", seed, "--json").out)
+        for seed in (3, 4, 5)
+    ]
+    assert found["seeds"] == 3
+    for name in (*SCORES, "interval_coverage"):
+        scores = [one[name] for one in single]
+        assert found[name] == pytest.approx(np.mean(scores))
+        assert found["spread"]["flops"][name] == pytest.approx(np.std(scores, ddof=1))
+    scores = [one["baselines"]["ridge"]["mape"] for one in single]
+    assert found["baselines"]["ridge"]["mape"] == pytest.approx(np.mean(scores))
+    assert found["spread"]["ridge"]["mape"] == pytest.approx(np.std(scores, ddof=1))
+    assert single[0]["spread"] == {}
+    assert "means of 3 draws" in card
+    assert "from draw to draw: mape ± " in card
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,8 @@ def test_files_and_tables_agree(run: Run, measured: Any, network: dict[str, Any]
     assert from_file["arch"] == network["text"]
     assert set(from_file) >= {"latency_ms", "low_ms", "high_ms", "coverage"}
     assert 0 < from_file["low_ms"] <= from_file["latency_ms"] <= from_file["high_ms"]
-    assert from_file["coverage"] == 1
+    assert [from_file[name] for name in ("coverage", "measured")] == [1, 1]
+    assert [from_file[name] for name in ("interpolated", "nothing")] == [0, 0]
 
 
 def test_several_files_are_several_rows(run: Run, measured: Any, network: dict[str, Any]) -> None:

@@ -13,7 +13,9 @@ import pandas as pd
 import pytest
 
 import latbench
+from latbench.spaces.table import TableSpace
 from latbench.store import InstanceRow, JobRow, MeasurementRow, Store, SubjectRow, WorkloadRow
+from latbench.testing.predictors import CARD, TARGET
 from latbench.workflows.setting import Setting
 
 Run = Callable[..., Any]
@@ -90,6 +92,36 @@ def test_another_table_is_refused(run: Run, table: Path, text: str, says: str) -
     done = run("predict", "--predictor", "fitted", "--table", "new.csv")
     assert done.code == 2
     assert says.replace("'9'", "9") in done.err
+
+
+def test_strict_refuses_what_rests_on_nothing(run: Run, table: Path) -> None:
+    """Measured, interpolated and nothing are told apart; strictness takes the first two alone."""
+    frame = pd.read_csv(table)
+    few = frame[(frame["kernel"] != 5) & (frame["kind"] != "plain")]
+    columns: list[dict[str, Any]] = [
+        {"name": "kernel", "values": [3, 5, 7]},
+        {"name": "width", "values": [16, 24, 32, 48]},
+        {"name": "kind", "values": ["grouped, four", "plain", "separable"]},
+    ]
+    space = TableSpace(columns=columns)
+    X = space.read({name: few[name].tolist() for name in ("kernel", "width", "kind")})
+    ridge = latbench.predictor("ridge").for_table(space, None).fit(X, few["ms"].to_numpy())
+    ridge.save("fitted", TARGET, CARD)
+    Path("new.csv").write_text(
+        "kernel,width,kind\n3,16,separable\n5,16,separable\n5,16,plain\n", encoding="utf-8"
+    )
+    options = ("predict", "--predictor", "fitted", "--table", "new.csv")
+    rows = json.loads(run(*options, "--json").out)["rows"]
+    told = [[row[name] for name in ("measured", "interpolated", "nothing")] for row in rows]
+    for row, thirds in zip(told, ([3, 0, 0], [2, 1, 0], [1, 1, 1]), strict=True):
+        assert row == pytest.approx([share / 3 for share in thirds])
+    assert [row["coverage"] for row in rows] == pytest.approx([1, 1, 2 / 3])
+    done = run(*options, "--strict")
+    assert (done.code, done.out) == (1, "")
+    assert "1 of 3 predictions rest in part on nothing that was measured" in done.err
+    assert "'5,16,plain' to 33.3 % (unknown: kind=plain)" in done.err
+    Path("new.csv").write_text("kernel,width,kind\n5,16,separable\n", encoding="utf-8")
+    assert run(*options, "--strict").code == 0
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,33 @@ def test_a_changed_space_is_refused(folder: Path) -> None:
         Predictor.load(folder)
 
 
+@pytest.mark.parametrize("options", [{"sides": 32}, {"image_size": -1}])
+def test_a_space_with_other_options_is_refused(folder: Path, options: dict[str, int]) -> None:
+    """An option that the space no longer has, or no longer takes, is told with the remedy."""
+    space = {"name": "digits-mobilenet", "options": options}
+    rewrite(folder, space=space)
+    with pytest.raises(ArtefactError, match=r"options that it no longer takes .*; fit again"):
+        Predictor.load(folder)
+
+
+@pytest.mark.parametrize("entry", ["target", "choices", "arrays_sha256"])
+def test_a_document_that_lacks_an_entry_is_refused(folder: Path, entry: str) -> None:
+    """Even with a fitting checksum."""
+    document = json.loads((folder / artefact.DOCUMENT).read_text(encoding="utf-8"))
+    del document["sha256"], document[entry]
+    document["sha256"] = artefact._checksum(document)
+    (folder / artefact.DOCUMENT).write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(ArtefactError, match=f"has no '{entry}'"):
+        Predictor.load(folder)
+
+
+def test_a_target_of_other_fields_is_refused(folder: Path) -> None:
+    """What tells targets apart has changed since."""
+    rewrite(folder, target={**TARGET.to_dict(), "cooling": "fan"})
+    with pytest.raises(ArtefactError, match="another version of latbench"):
+        Predictor.load(folder)
+
+
 def test_missing_learned_arrays_are_refused(folder: Path) -> None:
     """Arrays of another version of the predictor are told by name."""
     arrays = artefact._packed({"intercept_ms": np.array(1.0)})

@@ -109,6 +109,8 @@ def test_coverage_counts_blocks_as_often_as_they_run(space: SearchSpace) -> None
     lut = LUT(space, known).fit(X, LUT(space, known).accumulated(X))
     rows = [space.encode(text) for text in ("mb3k3,skip", "mb6k5,skip", "mb6k5,mb6k5")]
     assert lut.coverage_of(rows) == pytest.approx([1, 2 / 3, 2 / 4])
+    with pytest.raises(MissingMeasurementsError, match=f"to 33.3 % .unknown: {E6K5}."):
+        lut.predict(rows, strict=True)
     with pytest.raises(MissingMeasurementsError):
         lut.predict(rows)
 

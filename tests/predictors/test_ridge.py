@@ -7,7 +7,7 @@ import pytest
 from sklearn.linear_model import Ridge as ScikitRidge
 
 import latbench
-from latbench.errors import UsageError
+from latbench.errors import MissingMeasurementsError, UsageError
 from latbench.spaces.space import SearchSpace
 from latbench_predictors.lut import LUT
 from latbench_predictors.regression import relative_weights
@@ -73,6 +73,20 @@ def test_coverage_is_the_share_of_options_seen(space: SearchSpace) -> None:
     new = np.zeros((3, 8), dtype=int)
     new[1, 0] = new[2, 0] = new[2, 1] = 4
     assert ridge.coverage_of(new) == pytest.approx([1, 7 / 8, 6 / 8])
+
+
+def test_options_without_support_are_named(space: SearchSpace) -> None:
+    """A strict prediction refuses an option that no fitted network had, and names it."""
+    X = space.sample(np.random.default_rng(3), 200)
+    ridge = Ridge(space).fit(X[X[:, 0] != 4], sums(space, X[X[:, 0] != 4]))
+    choice = space.choices[0]
+    new = np.zeros((3, 8), dtype=int)
+    new[1, 0] = 4
+    assert ridge.support_of(new).nothing == pytest.approx([0, 1 / 8, 0])
+    with pytest.raises(MissingMeasurementsError, match="1 of 3 predictions rest in part") as told:
+        ridge.predict(new, strict=True)
+    assert f"to 12.5 % (unknown: {choice.name}={choice.options[4]})" in str(told.value)
+    np.testing.assert_array_equal(ridge.predict(new[::2], strict=True), ridge.predict(new[::2]))
 
 
 def test_weights_are_relative_up_to_the_median() -> None:

@@ -126,6 +126,34 @@ def test_rows_that_lack_a_value_are_counted(frame: pd.DataFrame, tmp_path: Path)
     ]
 
 
+def test_rows_without_an_architecture_are_counted(tmp_path: Path) -> None:
+    """An empty cell is no architecture of an odd name."""
+    space = latbench.space("digits-mobilenet")
+    texts = [space.decode(x) for x in space.sample(np.random.default_rng(0), 5)]
+    frame = pd.DataFrame({"arch": [*texts, None], "ms": [1.0] * 6})
+    table = read_table(write(frame, tmp_path), space, "arch", "ms")
+    assert len(table.y) == 5
+    assert table.notes()[0] == "1 row was set aside: arch is missing"
+
+
+def test_yes_and_no_are_no_latencies(frame: pd.DataFrame, tmp_path: Path) -> None:
+    """They would pass for 1 and 0."""
+    with pytest.raises(UsageError, match="no row that can be used: wide is no number in 40"):
+        read_columns(write(frame, tmp_path), ("ks", "width"), "wide")
+
+
+@pytest.mark.parametrize("factor", [1e-4, 1e4])
+def test_values_far_from_the_others_are_told(
+    frame: pd.DataFrame, tmp_path: Path, factor: float
+) -> None:
+    """They are kept, for tables hold networks that compute nothing, but not in silence."""
+    frame.loc[:1, "cpu"] *= factor
+    table = read_columns(write(frame, tmp_path), COLUMNS, "cpu")
+    assert len(table.y) == N
+    (told,) = table.notes()
+    assert told.startswith("2 of 40 values of cpu are more than a factor of 50 from the median")
+
+
 def test_whole_numbers_are_told(frame: pd.DataFrame, tmp_path: Path) -> None:
     """A column of whole numbers is quantised; one of others is not said to be."""
     path = write(frame, tmp_path)

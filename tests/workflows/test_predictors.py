@@ -1,0 +1,108 @@
+"""Saved predictors in use: only for the target they were fitted for, or with a word of warning."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import latbench
+from latbench.errors import ArtefactError, MissingMeasurementsError, UsageError
+from latbench.predictor import Predictor
+from latbench.spaces import SearchSpace
+from latbench.target import Target
+from latbench.testing.predictors import CARD
+from latbench.workflows.predictors import FOLDER, cautions, load_for, newest, outdated
+from latbench.workflows.setting import Setting
+
+
+@pytest.fixture(scope="module")
+def space() -> SearchSpace:
+    return latbench.space("digits-mobilenet")
+
+
+@pytest.fixture(scope="module")
+def here() -> Target:
+    """The target that this machine is."""
+    return Setting().here()[0]
+
+
+@pytest.fixture
+def save(
+    space: SearchSpace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str, Target], Path]:
+    """A function that saves a ridge for a target under a name, where the newest is looked for."""
+    monkeypatch.chdir(tmp_path)
+    X = space.sample(np.random.default_rng(0), 60)
+    ridge = latbench.predictor("ridge").for_table(space, None).fit(X, 1.0 + X.sum(axis=1))
+
+    def save(name: str, target: Target) -> Path:
+        ridge.save(FOLDER / name, target, CARD)
+        return FOLDER / name
+
+    return save
+
+
+Save = Callable[[str, Target], Path]
+
+
+def test_another_runtime_version_is_told(space: SearchSpace, here: Target, save: Save) -> None:
+    """Predictions stay possible, and both versions are named."""
+    other = replace(here, runtime_version="0.1.0")
+    (told,) = cautions(
+        Predictor.load(save("old", other)), space.sample(np.random.default_rng(0), 1)
+    )
+    assert f"one for {here.runtime} 0.1.0 and {here.runtime_version} is installed" in told
+    assert outdated(here) is None
+
+
+@pytest.mark.parametrize("change", [{"device": "v100"}, {"runtime": "unknown"}])
+def test_what_is_not_here_is_not_compared(here: Target, change: dict[str, Any]) -> None:
+    """A predictor for another machine may be used on this one."""
+    assert outdated(replace(here, runtime_version="0.1.0", **change)) is None
+
+
+def test_another_version_is_not_the_newest(space: SearchSpace, here: Target, save: Save) -> None:
+    """It is passed over, and named where there is no other."""
+    other = replace(here, runtime_version="0.1.0")
+    save("old", other)
+    with pytest.raises(MissingMeasurementsError, match="no predictor of digits-mobilenet") as told:
+        newest(space, here, "latbench fit-predictor")
+    assert f"only on {other.label}; make one" in str(told.value)
+    folder = save("new", here)
+    assert newest(space, here, "latbench fit-predictor")[1] == folder
+
+
+@pytest.mark.parametrize(
+    "change", [{"runtime_version": "0.1.0"}, {"threads": 2}, {"precision": "int8"}, {"batch": 8}]
+)
+def test_another_target_is_refused_by_name(
+    space: SearchSpace, here: Target, save: Save, change: dict[str, Any]
+) -> None:
+    """What a search is given must be for the very target that it measures on."""
+    other = replace(here, **change)
+    folder = save("other", other)
+    with pytest.raises(ArtefactError) as told:
+        load_for(folder, space, here)
+    assert f"predicts for {other.label}, not for {here.label}" in str(told.value)
+
+
+def test_another_space_is_refused(here: Target, save: Save) -> None:
+    """Equal options too."""
+    other = latbench.space("digits-mobilenet", settings=[[16, 2, 1]])
+    with pytest.raises(UsageError, match="give the same --space and --space-option"):
+        load_for(save("ridge", here), other, here)
+
+
+def test_a_damaged_one_is_told_beside_none(space: SearchSpace, here: Target, save: Save) -> None:
+    """It is no silent reason for there being none."""
+    document = save("broken", here) / "predictor.json"
+    content = json.loads(document.read_text(encoding="utf-8"))
+    document.write_text(json.dumps({**content, "created": "tomorrow"}), encoding="utf-8")
+    with pytest.raises(MissingMeasurementsError, match=r"1 could not be read: .*checksum"):
+        newest(space, here, "latbench fit-predictor")
