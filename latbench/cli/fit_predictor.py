@@ -277,9 +277,9 @@ def _render(console: Console, kind: str, result: Fitted) -> None:
     if result.noise_mape is None:
         console.print("The noise of the measurements is not known: no network was measured twice.")
     else:
-        own = result.scores["mape"]
-        times = f"; this is {own / result.noise_mape:.2g} times that" if own else ""
-        console.print(f"A perfect predictor would have a mape of {result.noise_mape:.2f} %{times}.")
+        own, noise = result.scores["mape"], result.noise_mape
+        times = f"; this is {own / noise:.2g} times that" if own and noise else ""
+        console.print(f"A perfect predictor would have a mape of {noise:.2f} %{times}.")
     console.print(f"Saved in {result.folder}.", markup=False)
 
 

@@ -39,6 +39,8 @@ class GBDT(Predictor):
     """
 
     kind: ClassVar[str] = "gbdt"
+    # With 150 of Accel-NASBench's networks intervals from 10 folds held 92 % instead of 90.
+    folds: ClassVar[int] = 20
     intercept_ms_: float
     coefficients_: FloatArray
     least_ms_: float
