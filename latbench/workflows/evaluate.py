@@ -8,7 +8,13 @@ from functools import partial
 
 from latbench.errors import UsageError
 from latbench.registry import unknown
-from latbench.workflows.protocols import help, help_tables, nasflat, nb201_900
+from latbench.workflows.protocols import (
+    accel_nasbench,
+    help,
+    help_tables,
+    nasflat,
+    nb201_900,
+)
 from latbench.workflows.protocols.rows import Request, Row
 
 
@@ -42,6 +48,11 @@ PROTOCOLS: dict[str, Protocol] = {
         "900 cells a device, as BRP-NAS has them",
         nb201_900.rows,
         shown=("within_predicted_10", "within_10", "spearman", "mape"),
+    ),
+    "accel-nasbench": Protocol(
+        "Accel-NASBench's split: eight columns of devices",
+        accel_nasbench.rows,
+        accel_nasbench.SHOWN,
     ),
 }
 
