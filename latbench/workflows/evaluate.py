@@ -11,6 +11,7 @@ from latbench.registry import unknown
 from latbench.workflows.protocols import (
     accel_nasbench,
     help,
+    help_ofa,
     help_tables,
     nasflat,
     nb201_900,
@@ -39,6 +40,9 @@ PROTOCOLS: dict[str, Protocol] = {
     ),
     "help-fbnet": Protocol(
         "HELP's Table 2: three devices, FBNet", partial(help.rows, help_tables.FBNET)
+    ),
+    "help-ofa": Protocol(
+        "HELP's Once-for-all table: twelve columns of GPUs", help_ofa.rows, help_ofa.SHOWN
     ),
     "nasflat-fbnet": Protocol("NASFLAT's six tasks on FBNet", partial(nasflat.rows, nasflat.FBNET)),
     "nasflat-nb201": Protocol(
