@@ -53,6 +53,7 @@ def evaluate(
       nasflat-nb201  NASFLAT's task ND on NAS-Bench-201
       nb201-900      900 cells a device, as BRP-NAS has them
       accel-nasbench Accel-NASBench's split: eight columns of devices
+      neusight       NeuSight's kernels: GPUs that were measured, and others
 
     Spread is the standard deviation between seeds. The JSON document has more scores.
     """

@@ -15,6 +15,7 @@ from latbench.workflows.protocols import (
     help_tables,
     nasflat,
     nb201_900,
+    neusight,
 )
 from latbench.workflows.protocols.rows import Request, Row
 
@@ -57,6 +58,9 @@ PROTOCOLS: dict[str, Protocol] = {
         "Accel-NASBench's split: eight columns of devices",
         accel_nasbench.rows,
         accel_nasbench.SHOWN,
+    ),
+    "neusight": Protocol(
+        "NeuSight's kernels: GPUs that were measured, and others", neusight.rows, neusight.SHOWN
     ),
 }
 
