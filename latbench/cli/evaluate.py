@@ -54,6 +54,7 @@ def evaluate(
       nb201-900      900 cells a device, as BRP-NAS has them
       accel-nasbench Accel-NASBench's split: eight columns of devices
       neusight       NeuSight's kernels: GPUs that were measured, and others
+      proxyless-lut  ProxylessNAS' table of a phone: sums of blocks
 
     Spread is the standard deviation between seeds. The JSON document has more scores.
     """

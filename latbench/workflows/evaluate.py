@@ -16,6 +16,7 @@ from latbench.workflows.protocols import (
     nasflat,
     nb201_900,
     neusight,
+    proxyless_lut,
 )
 from latbench.workflows.protocols.rows import Request, Row
 
@@ -61,6 +62,9 @@ PROTOCOLS: dict[str, Protocol] = {
     ),
     "neusight": Protocol(
         "NeuSight's kernels: GPUs that were measured, and others", neusight.rows, neusight.SHOWN
+    ),
+    "proxyless-lut": Protocol(
+        "ProxylessNAS' table of a phone: sums of blocks", proxyless_lut.rows, proxyless_lut.SHOWN
     ),
 }
 
