@@ -155,7 +155,7 @@ def test_spoilt_data_is_named(spoil: Callable[[Path], None], says: str, made_up:
 
 def test_one_file_is_not_enough(made_up: Path) -> None:
     """The folder is asked for."""
-    with pytest.raises(UsageError, match="give the folder neusight"):
+    with pytest.raises(UsageError, match="give --data the folder neusight"):
         evaluate("neusight", Request(made_up / "kernels" / "nv_test_bmm.csv.gz"))
 
 

@@ -293,6 +293,9 @@ def load_gpus(data: Path) -> dict[str, Gpu]:
 
 
 def _find(name: str, data: Path) -> Path:
-    if data.is_file():
-        raise UsageError(f"{data} is a file; this protocol reads many: give the folder {FOLDER}")
-    return public_tables.find(name, FOLDER, data)
+    for place in (data / name, data / FOLDER / name):
+        if place.is_file():
+            return place
+    raise UsageError(
+        f"no file {name} in {data}; it reads many: give --data the folder {FOLDER} that holds them"
+    )
