@@ -117,6 +117,14 @@ def test_the_rows_of_reference_come_first(frame: pd.DataFrame, tmp_path: Path) -
         assert len(ours(rows, score)) == len(accel_nasbench.OURS)
 
 
+def test_what_draws_nothing_has_no_spread(frame: pd.DataFrame, tmp_path: Path) -> None:
+    """A ridge on all of ``train`` is the same for every seed, and runs once."""
+    rows = evaluate("accel-nasbench", Request(written(frame, tmp_path), seeds=2))
+    found = ours(rows, "r2", "ridge", "gbdt")
+    assert [row.seeds for row in found.values()] == [1, 2]
+    assert [row.spread is None for row in found.values()] == [True, False]
+
+
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
