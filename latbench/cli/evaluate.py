@@ -48,10 +48,13 @@ def evaluate(
     PROTOCOL is one of
       help-nb201     HELP's Table 3: six devices, NAS-Bench-201
       help-fbnet     HELP's Table 2: three devices, FBNet
+      help-ofa       HELP's Once-for-all table: twelve columns of GPUs
       nasflat-fbnet  NASFLAT's six tasks on FBNet
       nasflat-nb201  NASFLAT's task ND on NAS-Bench-201
       nb201-900      900 cells a device, as BRP-NAS has them
       accel-nasbench Accel-NASBench's split: eight columns of devices
+      neusight       NeuSight's kernels: GPUs that were measured, and others
+      proxyless-lut  ProxylessNAS' table of a phone: sums of blocks
 
     Spread is the standard deviation between seeds. The JSON document has more scores.
     """

@@ -55,6 +55,17 @@ def within_predicted(measured: npt.ArrayLike, predicted: npt.ArrayLike, percent:
     return float(100 * np.mean(((1 - t) * p <= y) & (y <= (1 + t) * p)))
 
 
+def r2(measured: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
+    """Return the coefficient of determination, ``1 - sum((y - p)^2) / sum((y - mean(y))^2)``.
+
+    It is 0 for who always says the mean, and below for who is worse; NaN where y is constant.
+    """
+    y, p = _pair(measured, predicted)
+    if np.ptp(y) == 0:
+        return math.nan
+    return float(1 - np.sum((y - p) ** 2) / np.sum((y - y.mean()) ** 2))
+
+
 def spearman(measured: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
     """Return the Pearson correlation of mid-ranks; NaN where either side is constant."""
     y, p = _pair(measured, predicted)

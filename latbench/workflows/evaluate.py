@@ -8,7 +8,16 @@ from functools import partial
 
 from latbench.errors import UsageError
 from latbench.registry import unknown
-from latbench.workflows.protocols import help, help_tables, nasflat, nb201_900
+from latbench.workflows.protocols import (
+    accel_nasbench,
+    help,
+    help_ofa,
+    help_tables,
+    nasflat,
+    nb201_900,
+    neusight,
+    proxyless_lut,
+)
 from latbench.workflows.protocols.rows import Request, Row
 
 
@@ -34,6 +43,9 @@ PROTOCOLS: dict[str, Protocol] = {
     "help-fbnet": Protocol(
         "HELP's Table 2: three devices, FBNet", partial(help.rows, help_tables.FBNET)
     ),
+    "help-ofa": Protocol(
+        "HELP's Once-for-all table: twelve columns of GPUs", help_ofa.rows, help_ofa.SHOWN
+    ),
     "nasflat-fbnet": Protocol("NASFLAT's six tasks on FBNet", partial(nasflat.rows, nasflat.FBNET)),
     "nasflat-nb201": Protocol(
         "NASFLAT's task ND on NAS-Bench-201", partial(nasflat.rows, nasflat.NB201)
@@ -42,6 +54,17 @@ PROTOCOLS: dict[str, Protocol] = {
         "900 cells a device, as BRP-NAS has them",
         nb201_900.rows,
         shown=("within_predicted_10", "within_10", "spearman", "mape"),
+    ),
+    "accel-nasbench": Protocol(
+        "Accel-NASBench's split: eight columns of devices",
+        accel_nasbench.rows,
+        accel_nasbench.SHOWN,
+    ),
+    "neusight": Protocol(
+        "NeuSight's kernels: GPUs that were measured, and others", neusight.rows, neusight.SHOWN
+    ),
+    "proxyless-lut": Protocol(
+        "ProxylessNAS' table of a phone: sums of blocks", proxyless_lut.rows, proxyless_lut.SHOWN
     ),
 }
 

@@ -1,5 +1,6 @@
 """Help is quick, complete, and says the same everywhere."""
 
+import inspect
 import re
 import resource
 import subprocess
@@ -11,6 +12,7 @@ import click
 import pytest
 
 from latbench.cli.commands import COMMANDS, latbench
+from latbench.workflows.evaluate import PROTOCOLS
 
 HEAVY = "{'torch', 'onnx', 'onnxruntime', 'pandas', 'sqlalchemy', 'sklearn', 'plotly'}"
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -83,3 +85,10 @@ def test_no_command_shows_the_help(run: Callable[..., Any]) -> None:
     done = run()
     assert (done.code, done.out) == (2, "")
     assert "Commands:" in done.err
+
+
+def test_every_protocol_stands_in_the_help_of_evaluate() -> None:
+    """What is listed is what there is, each in the words of its table."""
+    text = inspect.cleandoc(command("evaluate").help or "")
+    listed = re.findall(r"^  ([a-z0-9-]+) +(\S.*)$", text, re.MULTILINE)
+    assert listed == [(name, protocol.about) for name, protocol in PROTOCOLS.items()]

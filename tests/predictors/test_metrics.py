@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-from sklearn.metrics import mean_absolute_percentage_error, root_mean_squared_error
+from sklearn.metrics import mean_absolute_percentage_error, r2_score, root_mean_squared_error
 
 from latbench.errors import UsageError
 from latbench.prediction import metrics
@@ -30,6 +30,16 @@ def test_errors_agree_with_scikit_learn(pairs: list[tuple[float, float]]) -> Non
     y, p = columns(pairs)
     assert metrics.mape(y, p) == pytest.approx(100 * mean_absolute_percentage_error(y, p))
     assert metrics.rmse_ms(y, p) == pytest.approx(root_mean_squared_error(y, p))
+
+
+@given(PAIRS)
+def test_r2_agrees_with_scikit_learn(pairs: list[tuple[float, float]]) -> None:
+    """The coefficient of determination is scikit-learn's, where it is defined."""
+    y, p = columns(pairs)
+    if len(set(y)) == 1:
+        assert math.isnan(metrics.r2(y, p))
+    else:
+        assert metrics.r2(y, p) == pytest.approx(r2_score(y, p), rel=1e-6)
 
 
 @given(PAIRS)

@@ -133,8 +133,8 @@ def column(frame: pd.DataFrame, name: str, path: Path) -> Any:
     return frame[name]
 
 
-def positive(frame: pd.DataFrame, name: str, path: Path) -> FloatArray:
-    """Return a column of finite numbers above zero, (n,).
+def positive(frame: pd.DataFrame, name: str, path: Path, *, missing: bool = False) -> FloatArray:
+    """Return a column of finite numbers above zero, (n,); NaN where one may be ``missing``.
 
     Raises:
         UsageError: there is none, or it holds something else.
@@ -145,7 +145,10 @@ def positive(frame: pd.DataFrame, name: str, path: Path) -> FloatArray:
         if isinstance(failure, UsageError):
             raise
         raise UsageError(f"{path}: {name} holds no number ({failure})") from failure
-    if not (np.isfinite(y).all() and (y > 0).all()):
+    good = np.isfinite(y) & (y > 0)
+    if missing:
+        good |= np.isnan(y)
+    if not good.all():
         raise UsageError(f"{path}: {name} holds a value that is not above zero; fetch it again")
     return y
 
