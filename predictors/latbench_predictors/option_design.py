@@ -5,8 +5,7 @@ Weights of options are sums over columns of three parts:
 - *sources*: the weights that targets have which were measured well.
 - *shared*: an option costs the same at each place (:func:`latbench_predictors.one_hot.shared`), and
   where the space knows its networks, options cost in proportion to what they compute: their blocks,
-  multiply-accumulates, parameters and values moved, and the roots of the last three, as devices
-  are better used by larger blocks.
+  multiply-accumulates, parameters and values moved.
 - *own*: every option of every place costs something of its own.
 """
 
@@ -105,7 +104,7 @@ def _costs(space: Space, starts: IntArray) -> FloatArray:
     )
     _, chosen = space.option_counts()
     counts = np.vstack([part.toarray() for part in chosen])
-    found = counts @ np.hstack([costs, np.sqrt(costs[:, 1:])])
+    found = counts @ costs
     scale = np.array([deviation(column[:, None], starts) for column in found.T])
     scaled: FloatArray = found / scale
     return scaled
