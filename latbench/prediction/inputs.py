@@ -43,6 +43,18 @@ class NamedBlock(Protocol):
     def key(self) -> str:
         """Its name, a key of the table of block latencies."""
 
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates for one image."""
+
+    @property
+    def params(self) -> int:
+        """Trainable parameters."""
+
+    @property
+    def moved(self) -> int:
+        """Values read and written for one image."""
+
 
 class Space(Protocol):
     """What a predictor may ask of a search space; every :class:`SearchSpace` answers."""

@@ -13,23 +13,12 @@ from latbench.prediction import metrics
 from latbench.prediction.expectation import ChoiceSum
 from latbench.prediction.inputs import FloatArray, IntArray, Space
 from latbench.predictor import Predictor
-from latbench_predictors.device_prior import (
-    CELLS,
-    FLAT,
-    Cell,
-    Design,
-    Tables,
-    clipped,
-    evidence,
-    learn,
-    posterior,
-    starts,
-)
+from latbench_predictors import one_hot
+from latbench_predictors.device_prior import Cell, clipped, fitted, variances
+from latbench_predictors.sources import Tables, known, learn
 
-_EVIDENCE_LABELS = 128  # beyond them the choice of the cell is settled, and evidence is cubic
-_LEAST = 1e-3  # probability below which a cell is left out of the mean
 # What is assumed before there is a label, to choose labels by; the mean is nearly free.
-_GUESS = Cell(sources=1.0, kinds=0.1, own=0.03, noise=0.03)
+_GUESS = Cell(sources=1.0, shared=0.1, own=0.03, noise=0.03)
 _MEAN_VARIANCE = 9.0
 
 
@@ -39,10 +28,10 @@ class Transfer(Predictor):
     See :mod:`latbench_predictors.device_prior` for the prior. The prediction is in ms of the target
     and rests on the labels of the target that :meth:`fit` is given, and on nothing else of it:
     no reference latencies, no scaling by labels that a user does not have. Without sources it is a
-    regression that shares what an option costs between places of one kind.
+    regression on what options compute and on what they share between places.
 
-    ``coverage_of`` is the share of an architecture's options that a fitted network *of the target*
-    had; the others are guessed from other targets.
+    ``coverage_of`` is the share of an architecture's options that the fitted networks *of the
+    target* tell of; the others are guessed, from other targets for example.
     """
 
     kind: ClassVar[str] = "transfer"
@@ -59,7 +48,7 @@ class Transfer(Predictor):
 
         Args:
             space: whose architectures it takes.
-            sources: what :func:`latbench_predictors.device_prior.learn` returned for the tables of
+            sources: what :func:`latbench_predictors.sources.learn` returned for the tables of
                 other targets, or None.
         """
         super().__init__(space)
@@ -102,8 +91,8 @@ class Transfer(Predictor):
         X = self.space.check(X)
         if not 1 <= n <= len(X):
             raise UsageError(f"{n} networks are to be chosen of {len(X)}; give more candidates")
-        design, _ = self._prior()
-        columns = design.columns(X) * np.sqrt(design.variances(_GUESS))
+        design, _ = known(self.space, self.sources)
+        columns = design.columns(X) * np.sqrt(variances(design, _GUESS))
         columns = np.column_stack([columns, np.full(len(X), _MEAN_VARIANCE**0.5)])
         products = columns.T @ columns
         covariance = np.eye(columns.shape[1])
@@ -133,49 +122,27 @@ class Transfer(Predictor):
         }
 
     def _fit(self, X: IntArray, y: FloatArray) -> None:
-        design, belief = self._prior()
+        design, belief = known(self.space, self.sources)
         y = clipped(y)
-        columns = design.columns(X)
-        few = np.random.default_rng(0).permutation(len(y))[:_EVIDENCE_LABELS]
-        found = posterior(evidence(design.grams(columns[few]), y[few]), belief)
-        weights = design.basis @ _mean_weights(design, columns, y, found)
-        self.options_ms_ = weights
-        self.intercept_ms_ = float(np.mean(y - weights[X + design.starts].sum(axis=1)))
-        self.seen_ = np.zeros(len(weights), dtype=np.bool_)
-        self.seen_[X + design.starts] = True
+        columns = one_hot.columns(self.space, X)
+        self.options_ms_, self.probabilities_ = fitted(design, belief, X, y)
+        self.intercept_ms_ = float(np.mean(y - self.options_ms_[columns].sum(axis=1)))
+        self.seen_ = one_hot.known(self.space, X)
         self.labels_ = len(np.unique(X, axis=0))
-        self.probabilities_ = found
-        self.agreement_ = _agreement(design.sources[X + design.starts].sum(axis=1), y)
-
-    def _prior(self) -> tuple[Design, FloatArray]:
-        if self.sources is None:
-            return Design.of(self.space), FLAT
-        try:
-            weights = np.array(self.sources["weights"], dtype=np.float64)
-            belief = np.array(self.sources["belief"], dtype=np.float64)
-        except (KeyError, TypeError, ValueError) as failure:
-            raise UsageError(f"sources are not what learn() returned ({failure!r})") from failure
-        options = sum(len(choice.options) for choice in self.space.choices)
-        if weights.shape[1:] != (options,) or belief.shape != (len(CELLS),):
-            raise UsageError(
-                f"the sources have weights of shape {weights.shape} and this space has {options} "
-                "options: they were learned over another space; learn them again"
-            )
-        return Design.of(self.space, weights.T), belief
+        self.agreement_ = _agreement(design.sources[columns].sum(axis=1), y)
 
     def _predict(self, X: IntArray) -> FloatArray:
         # Summed along each row, so that a prediction does not depend on the batch it is in.
-        total: FloatArray = self.intercept_ms_ + self.options_ms_[X + starts(self.space)].sum(
-            axis=1
-        )
+        columns = one_hot.columns(self.space, X)
+        total: FloatArray = self.intercept_ms_ + self.options_ms_[columns].sum(axis=1)
         return total
 
     def _coverage(self, X: IntArray) -> FloatArray:
-        share: FloatArray = self.seen_[X + starts(self.space)].mean(axis=1)
+        share: FloatArray = self.seen_[one_hot.columns(self.space, X)].mean(axis=1)
         return share
 
     def _sum_over_choices(self) -> ChoiceSum:
-        rows = np.split(self.options_ms_, starts(self.space)[1:])
+        rows = np.split(self.options_ms_, one_hot.starts(self.space)[1:])
         names = (choice.name for choice in self.space.choices)
         return ChoiceSum(self.intercept_ms_, dict(zip(names, rows, strict=True)))
 
@@ -196,34 +163,6 @@ class Transfer(Predictor):
         self.labels_ = int(state["labels"])
         self.agreement_ = state["agreement"]
         self.probabilities_ = state["probabilities"]
-
-
-def _mean_weights(
-    design: Design, columns: FloatArray, y: FloatArray, probabilities: FloatArray
-) -> FloatArray:
-    """Return the posterior mean of the weights of the columns (columns,), averaged over cells.
-
-    Given a cell it is a ridge regression with a free mean and one penalty a column.
-    """
-    centred, deviations = columns - columns.mean(axis=0), y - y.mean()
-    total = np.zeros(columns.shape[1])
-    kept = probabilities >= _LEAST
-    for number in np.flatnonzero(kept):
-        cell = CELLS[number]
-        scaled = centred * np.sqrt(design.variances(cell))
-        solution = np.sqrt(design.variances(cell)) * _shrunk(scaled, deviations, cell.noise)
-        total += probabilities[number] * solution
-    mean: FloatArray = total / probabilities[kept].sum()
-    return mean
-
-
-def _shrunk(columns: FloatArray, y: FloatArray, noise: float) -> FloatArray:
-    """Return the ridge solution (columns,) by the smaller of two equal systems of equations."""
-    n, width = columns.shape
-    if n < width:
-        dual = np.linalg.solve(columns @ columns.T + noise * np.eye(n), y)
-        return np.asarray(columns.T @ dual)
-    return np.asarray(np.linalg.solve(columns.T @ columns + noise * np.eye(width), columns.T @ y))
 
 
 def _agreement(predicted: FloatArray, y: FloatArray) -> FloatArray:

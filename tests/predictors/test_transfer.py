@@ -10,8 +10,12 @@ from latbench.errors import UsageError
 from latbench.prediction import metrics
 from latbench.prediction.inputs import FloatArray, IntArray
 from latbench.spaces import SearchSpace
+from latbench.spaces.table import TableSpace
 from latbench.target import Target
-from latbench_predictors.device_prior import CELLS, Design, evidence, learn, posterior
+from latbench_predictors import one_hot
+from latbench_predictors.device_prior import CELLS, evidence, posterior
+from latbench_predictors.option_design import Design
+from latbench_predictors.sources import learn
 from latbench_predictors.transfer import Transfer
 
 LABELS = 12
@@ -71,6 +75,14 @@ def test_a_target_like_no_source_is_learned_from_its_own_labels(
     assert errors[2] < 0.5
 
 
+def test_a_quantity_between_two_is_known() -> None:
+    """Of a column of numbers, values between measured ones are covered, and ordered."""
+    space = TableSpace(columns=[{"name": "width", "values": [8, 16, 24, 32]}])
+    fitted = Transfer(space).fit([[0], [1], [3]], [1.0, 2.0, 4.0])
+    assert fitted.coverage_of([[2]])[0] == 1.0
+    assert fitted.predict([[2]])[0] == pytest.approx(3.0, rel=0.2)
+
+
 def test_what_places_share_needs_no_source(space: SearchSpace, X: IntArray) -> None:
     """Options that cost the same at every place are found from a label an option or two."""
     options = sorted({option for choice in space.choices for option in choice.options})
@@ -82,6 +94,49 @@ def test_what_places_share_needs_no_source(space: SearchSpace, X: IntArray) -> N
     y = np.array(chosen).sum(axis=1)
     predicted = Transfer(space).fit(X[:LABELS], y[:LABELS]).predict(X[300:])
     assert metrics.mape(y[300:], predicted) < 0.5
+
+
+def test_an_additive_target_like_a_source_is_recovered(
+    space: SearchSpace, X: IntArray, devices: list[FloatArray]
+) -> None:
+    """Without noise, 12 labels do where one of eight sources has the target's prices, scaled."""
+    prices = np.random.default_rng(7).uniform(0.1, 5.0, sum(space.sizes))
+    alike, y = space.one_hot(X) @ prices, 3.0 + space.one_hot(X) @ (20 * prices)
+    tables = {f"device {number}": (X[:200], other[:200]) for number, other in enumerate(devices)}
+    tables["alike"] = (X[:200], alike[:200])
+    fitted = Transfer.for_table(space, None, tables=tables)
+    fitted.fit(X[200 : 200 + LABELS], y[200 : 200 + LABELS])
+    assert metrics.mape(y[300:], fitted.predict(X[300:])) < 0.2
+
+
+def test_a_useless_source_is_given_little_weight(
+    space: SearchSpace, X: IntArray, devices: list[FloatArray], transfer: Transfer
+) -> None:
+    """One that has nothing to do with the target hardly spoils what the others tell."""
+    drawn, new, y = slice(200, 200 + LABELS), slice(300, 400), devices[-1]
+    tables = {f"device {number}": (X[:200], other[:200]) for number, other in enumerate(devices)}
+    tables["device 6"] = (X[:200], np.random.default_rng(8).uniform(1.0, 9.0, 200))
+    spoilt = Transfer.for_table(space, None, tables=tables).fit(X[drawn], y[drawn])
+    helped = transfer.clone().fit(X[drawn], y[drawn])
+    assert metrics.mape(helped.predict(X[new]), spoilt.predict(X[new])) < 2
+
+
+def test_what_options_compute_needs_no_source(space: SearchSpace, X: IntArray) -> None:
+    """Latencies in proportion to multiply-accumulates and values moved are found from 12 labels."""
+    costs = np.array([[block.macs, block.moved] for block in space.blocks])
+    macs, moved = (space.path(X) @ costs).T
+    y = 1.0 + macs / macs.mean() + moved / moved.mean()
+    predicted = Transfer(space).fit(X[:LABELS], y[:LABELS]).predict(X[300:])
+    assert metrics.mape(y[300:], predicted) < 1
+
+
+def test_costs_are_left_out_where_options_have_none_of_their_own(space: SearchSpace) -> None:
+    """They are known where nothing is pruned; a table and a cell share names of options alone."""
+    cell = latbench.space("nasbench201")
+    table = TableSpace(columns=[{"name": "kernel", "values": ["3", "5"]}])
+    for other in (cell, table):
+        assert Design.of(other).shared.shape[1] == one_hot.shared(other).shape[1]
+    assert Design.of(space).shared.shape[1] > one_hot.shared(space).shape[1]
 
 
 def test_labels_and_sources_are_counted(
@@ -209,7 +264,7 @@ def test_parts_of_the_prior_have_unit_variance(
     assert transfer.sources is not None
     design = Design.of(space, np.array(transfer.sources["weights"]).T)
     many = design.columns(space.sample(np.random.default_rng(5), 20_000))
-    for part in np.split(many, np.cumsum([design.sources.shape[1], design.kinds.shape[1]]), axis=1):
+    for part in np.split(many, np.cumsum(design.counts)[:-1], axis=1):
         assert part.var(axis=0).sum() == pytest.approx(1, rel=0.05)
 
 

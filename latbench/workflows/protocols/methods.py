@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 import latbench
 from latbench.prediction import metrics
+from latbench.predictor import Predictor
 from latbench.spaces import FloatArray, IntArray, SearchSpace
 from latbench.workflows.protocols.rows import RIDGE_ALPHA, Scores
 
@@ -37,6 +39,13 @@ class Known:
     X: IntArray
     sources: Mapping[str, FloatArray]
     labelled: IntArray
+
+    @cached_property
+    def transfer(self) -> Predictor:
+        """The predictor ``transfer``, not fitted, that has learned from the sources."""
+        rows = self.labelled
+        tables = {name: (self.X[rows], y[rows]) for name, y in self.sources.items()}
+        return latbench.predictor("transfer").for_table(self.space, None, tables=tables)
 
 
 class Model(Protocol):
@@ -106,14 +115,12 @@ class Transfer(_Random):
 
     def __init__(self, known: Known) -> None:
         """Learn from the sources."""
-        rows = known.labelled
-        tables = {name: (known.X[rows], y[rows]) for name, y in known.sources.items()}
         self._X = known.X
-        self._predictor = latbench.predictor("transfer").for_table(known.space, None, tables=tables)
+        self._predictor = known.transfer
 
     def predict(self, drawn: IntArray, y: FloatArray, queries: IntArray) -> FloatArray:
         """See :class:`Model`."""
-        return self._predictor.fit(self._X[drawn], y).predict(self._X[queries])
+        return self._predictor.clone().fit(self._X[drawn], y).predict(self._X[queries])
 
 
 class ChosenTransfer(Transfer):
