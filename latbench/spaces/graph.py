@@ -167,6 +167,35 @@ class StaticGraph:
                     wanted[name] |= chosen & wanted[node.name]
         return np.stack([wanted[node.name] for node in self.nodes], axis=1)
 
+    def dead_ends(self, X: IntArray) -> BoolArray:
+        """Return which nodes hold an operation that nobody reads or joins, (n, nodes).
+
+        An operation that is joined with others is dropped together with the join that nobody reads.
+        One that reaches no join, or is alone in it, is itself a value at the end of a graph, which
+        some compilers keep.
+
+        Args:
+            X: architectures, (n, choices).
+        """
+        n = len(X)
+        holds: dict[str, BoolArray] = {INPUT: np.ones(n, dtype=np.bool_)}
+        alone = {name: np.ones(n, dtype=np.bool_) for name in self.shapes}
+        for node in self.nodes:
+            found = np.zeros(n, dtype=np.bool_)
+            for chosen, candidate in self.chosen(node, X):
+                operation = candidate.operation
+                if operation.joins:
+                    present = np.stack([holds[name] for name in candidate.inputs])
+                    found |= chosen & present.any(axis=0)
+                    for name in candidate.inputs:
+                        alone[name] &= ~chosen | (present.sum(axis=0) == 1)
+                elif not operation.is_zero:
+                    found |= chosen
+            holds[node.name] = found
+        ends = np.stack([holds[node.name] & alone[node.name] for node in self.nodes], axis=1)
+        unread: BoolArray = ~self.read(X)
+        return ends & unread
+
     @staticmethod
     def _reached(candidate: Candidate, alive: dict[str, BoolArray], n: int) -> BoolArray:
         if candidate.operation.is_zero:
