@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 import latbench
+from benchmarks.plain import plain_median_ms
 from benchmarks.table import Row
 from latbench.prediction import metrics
 from latbench.profiling.subjects import block_subjects, network_subjects
@@ -55,7 +55,7 @@ def rows() -> Iterator[Row]:
         known = measured(store, space, target)
         noise_mape = known.noise_mape
         assert noise_mape is not None
-        plain = noise(*([_plain_median(store, job) for job in part] for part in jobs)).single
+        plain = noise(*([plain_median_ms(store, job) for job in part] for part in jobs)).single
         yield Row(
             f"noise: second sweep of {_AGAIN} networks",
             "1 %",
@@ -79,8 +79,3 @@ def rows() -> Iterator[Row]:
 def _statuses(frame: pd.DataFrame) -> str:
     counts = frame["status"].value_counts()
     return ", ".join(f"{count} {status}" for status, count in counts.items())
-
-
-def _plain_median(store: Store, job: str) -> float:
-    """Return the median of round medians, disturbed or not."""
-    return float(np.median([np.median(one.times_ns) / one.inner for one in store.rounds(job)]))

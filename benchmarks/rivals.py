@@ -1,6 +1,7 @@
 """How others time a model: each in a process of its own, as its users run it.
 
-Run as ``python -m benchmarks.rivals NAME MODEL.onnx``; prints milliseconds.
+Run as ``python -m benchmarks.rivals NAME MODEL.onnx``; prints milliseconds as JSON: ``median``, and
+``min`` where the tool tells it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ import numpy as np
 LOOP_RUNS = 100
 BENCHMARK_APP_S = 2
 
+Told = dict[str, float]
+"""Milliseconds by statistic."""
+
 
 def _session(path: str) -> Callable[[], object]:
     import onnxruntime
@@ -32,7 +36,7 @@ def _session(path: str) -> Callable[[], object]:
     return lambda: session.run(None, feed)
 
 
-def loop(path: str) -> float:
+def loop(path: str) -> Told:
     """Return the median of 100 runs after ten, one after the other."""
     run_once = _session(path)
     for _ in range(10):
@@ -42,27 +46,27 @@ def loop(path: str) -> float:
         start = time.perf_counter()
         run_once()
         times.append(time.perf_counter() - start)
-    return 1e3 * float(np.median(times))
+    return {"median": 1e3 * float(np.median(times))}
 
 
-def blocked_autorange(path: str) -> float:
+def blocked_autorange(path: str) -> Told:
     """Return the median of ``torch.utils.benchmark``'s ``blocked_autorange``."""
     from torch.utils.benchmark import Timer
 
     timer = Timer("run_once()", globals={"run_once": _session(path)})
-    return 1e3 * float(timer.blocked_autorange().median)
+    return {"median": 1e3 * float(timer.blocked_autorange().median)}
 
 
-def adaptive_autorange(path: str) -> float:
+def adaptive_autorange(path: str) -> Told:
     """Return the median of ``torch.utils.benchmark``'s ``adaptive_autorange``."""
     from torch.utils.benchmark import Timer
 
     timer = Timer("run_once()", globals={"run_once": _session(path)})
-    return 1e3 * float(timer.adaptive_autorange().median)
+    return {"median": 1e3 * float(timer.adaptive_autorange().median)}
 
 
-def benchmark_app(path: str) -> float:
-    """Return the median of OpenVINO's ``benchmark_app`` with the latency hint, in fp32."""
+def benchmark_app(path: str) -> Told:
+    """Return median and least of OpenVINO's ``benchmark_app`` with the latency hint, in fp32."""
     program = Path(sysconfig.get_path("scripts")) / "benchmark_app"
     command = [str(program), "-m", path, "-hint", "latency", "-infer_precision", "f32"]
     with tempfile.NamedTemporaryFile("w", suffix=".json") as config:
@@ -71,21 +75,22 @@ def benchmark_app(path: str) -> float:
         config.flush()
         command += ["-load_config", config.name, "-t", str(BENCHMARK_APP_S)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found = re.search(r"Median:\s*([\d.]+) (us|ms)", done.stdout)
-    assert found is not None, done.stdout
-    return float(found[1]) * {"us": 1e-3, "ms": 1.0}[found[2]]
+    found = re.findall(r"(Median|Min):\s*([\d.]+) (us|ms)", done.stdout)
+    assert len(found) == 2, done.stdout
+    scale = {"us": 1e-3, "ms": 1.0}
+    return {name.lower(): float(value) * scale[unit] for name, value, unit in found}
 
 
 RIVALS = {one.__name__: one for one in (loop, blocked_autorange, adaptive_autorange, benchmark_app)}
 
 
-def timed(name: str, path: Path) -> tuple[float, float]:
+def timed(name: str, path: Path) -> tuple[Told, float]:
     """Return what ``name`` says of ``path`` in a fresh process, in ms, and the seconds it took."""
     start = time.perf_counter()
     command = [sys.executable, "-m", "benchmarks.rivals", name, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return float(done.stdout), time.perf_counter() - start
+    return json.loads(done.stdout), time.perf_counter() - start
 
 
 if __name__ == "__main__":
-    print(RIVALS[sys.argv[1]](sys.argv[2]))
+    print(json.dumps(RIVALS[sys.argv[1]](sys.argv[2])))

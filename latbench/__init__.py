@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from latbench.runtimes.runtime import Runtime
     from latbench.searcher import Searcher
     from latbench.spaces.space import SearchSpace
-    from latbench.store import Store
+    from latbench.store import ExportedTable, Store
     from latbench.target import Target
     from latbench.training.task import SearchTask
 
@@ -34,6 +34,7 @@ __all__ = [
     "Store",
     "Target",
     "__version__",
+    "dataset",
     "predictor",
     "runtime",
     "searcher",
@@ -94,6 +95,17 @@ def searcher(name: str) -> type[Searcher]:
     """
     found: type[Searcher] = registry.load(registry.SEARCHERS, name)
     return found
+
+
+def dataset(name: str) -> ExportedTable:
+    """Return the bundled data set ``name``: measurements to read, ``.table()`` as a DataFrame.
+
+    Raises:
+        UsageError: no data set has that name.
+    """
+    from latbench.store import dataset
+
+    return dataset(name)
 
 
 def _wrong_options(name: str, kind: Any, options: dict[str, Any], mismatch: str) -> str:

@@ -24,6 +24,13 @@ def device_profiles() -> dict[str, str]:
     }
 
 
+def datasets() -> list[str]:
+    """Return the names of the bundled data sets, sorted."""
+    return sorted(
+        entry.name for entry in _folder("datasets").iterdir() if (entry / "data.parquet").is_file()
+    )
+
+
 def dataset(name: str) -> bytes:
     """Return the Parquet bytes of the data set ``name``."""
     return (_folder("datasets") / name / "data.parquet").read_bytes()

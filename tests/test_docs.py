@@ -13,6 +13,7 @@ from latbench.timing import Protocol, Status
 
 ROOT = Path(__file__).resolve().parents[1]
 MEASURING = (ROOT / "docs" / "measuring.md").read_text(encoding="utf-8")
+PREDICTING = (ROOT / "docs" / "predicting.md").read_text(encoding="utf-8")
 EXTENDING = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 EXAMPLE = ROOT / "examples" / "latbench-example"
 
@@ -72,3 +73,10 @@ def test_every_kind_is_described() -> None:
     for suite in suites.values():
         module, _, name = suite.rpartition(".")
         assert isinstance(getattr(import_module(module), name), type)
+
+
+def test_every_predictor_is_explained() -> None:
+    """The table of kinds holds those that are registered."""
+    rows = cells(PREDICTING, "Which kind")
+    named = [name for row in rows for name in re.findall(r"`(\w+)`", row[0])]
+    assert sorted(named) == sorted(registry.names(registry.PREDICTORS))

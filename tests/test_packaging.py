@@ -141,7 +141,7 @@ def test_wheel_holds_every_file(wheel: Path) -> None:
 
 
 def test_installed_wheel_loads_its_plugins(installed: Path, tmp_path: Path) -> None:
-    """Away from the checkout every bundled plug-in loads, and comes from the wheel."""
+    """Away from the checkout every bundled plug-in and data set loads, and comes from the wheel."""
     program = """
 import sys
 from latbench import registry, resources
@@ -149,8 +149,12 @@ for group in registry.GROUPS:
     for name in registry.names(group):
         print(sys.modules[registry.load(group, name).__module__].__file__)
 assert "cpu" in resources.device_profiles()
+assert all(resources.dataset(name) for name in resources.datasets())
+assert len(resources.datasets()) == int(sys.argv[1])
 """
-    files = run(installed / "python", "-I", "-c", program, cwd=tmp_path).splitlines()
+    sets = len(list((ROOT / "datasets").glob("*/data.parquet")))
+    command = (installed / "python", "-I", "-c", program, str(sets))
+    files = run(*command, cwd=tmp_path).splitlines()
     assert files
     assert [file for file in files if not file.startswith(str(installed.parent))] == []
 

@@ -10,9 +10,12 @@ from rich.console import Console
 from latbench.cli.options import SpaceRequest, one_target_options, seed_option, space_options
 from latbench.cli.output import emit, note, progress, table
 from latbench.cli.session import current
-from latbench.workflows.setting import Setting
+from latbench.workflows.setting import Setting, choice_of
 
 _SHOWN = 20
+_NO_KERNELS = (
+    "The kernels of a network are not shown: a table may have been measured on another machine."
+)
 
 
 @click.command()
@@ -23,7 +26,8 @@ _SHOWN = 20
     show_default=True,
     type=click.IntRange(min=2),
     metavar="N",
-    help="Networks to have measured at least; what is missing is measured now.",
+    help="Networks to have measured at least; what is missing is measured now, unless the store "
+    "is a table.",
 )
 @click.option(
     "--out",
@@ -43,15 +47,18 @@ def compare(
     from latbench.workflows.measured import measured
     from latbench.workflows.reporting import comparison
 
-    built = space.build()
-    with current().open_store() as store:
+    with current().open_to_read(create=True) as store:
+        built = space.build_for(store)
         target = workflow.complete(store, built, setting, networks, seed, progress)
         found = workflow.compare(measured(store, built, target))
+        matching = setting.all_stored(store, built.spec, "network")
         facts = {row.id: row.facts for row in store.instances()}
-    for sentence in found.measured.notes():
+    choice = choice_of([target, *(other for other in matching if other != target)])
+    for sentence in (*choice, *found.measured.notes()):
         note(sentence)
     if out is not None:
-        write_comparison(out, comparison(found, facts, inside(found, setting)))
+        kernels = _NO_KERNELS if store.read_only else inside(found, setting)
+        write_comparison(out, comparison(found, facts, kernels))
     document = {
         "rows": found.rows(),
         **found.scores,

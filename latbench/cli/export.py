@@ -35,7 +35,7 @@ def export(
     from latbench.workflows.export import export as workflow
 
     spec = space.build().spec if space.given else None
-    with current().open_store(create=False) as store:
+    with current().open_to_read() as store:
         rows = workflow(store, file, kind, spec, None if campaign == ALL else campaign)
     emit(
         {"file": file.name, "rows": rows},

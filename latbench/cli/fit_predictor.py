@@ -21,7 +21,7 @@ from latbench.cli.options import (
 from latbench.cli.output import emit, note, table
 from latbench.cli.session import current
 from latbench.errors import UsageError
-from latbench.workflows.setting import Setting
+from latbench.workflows.setting import Setting, choice_of
 
 if TYPE_CHECKING:
     from latbench.spaces import SearchSpace
@@ -111,7 +111,7 @@ def fit_predictor(
             raise UsageError(
                 "--arch-column, --arch-columns and --latency-column go with --table F.csv"
             )
-        examples = _from_store(space.build(), setting, uses_tables, sources)
+        examples = _from_store(space, setting, uses_tables, sources)
     else:
         columns = _columns(space, arch_column, arch_columns, latency_column)
         examples = _from_table(setting, table_path, columns, latency_unit, sources)
@@ -179,15 +179,17 @@ def _columns(
 
 
 def _from_store(
-    space: SearchSpace, setting: Setting, uses_tables: bool, sources: tuple[str, ...]
+    asked: SpaceRequest, setting: Setting, uses_tables: bool, sources: tuple[str, ...]
 ) -> Examples:
     from latbench.workflows.fit import Examples
     from latbench.workflows.measured import measured, other_targets
 
-    with current().open_store(create=False) as store:
-        found = measured(store, space, setting.stored(store, space.spec, "network"))
+    with current().open_to_read() as store:
+        space = asked.build_for(store)
+        targets = setting.all_stored(store, space.spec, "network")
+        found = measured(store, space, targets[0])
         tables = other_targets(store, space, found.target, sources) if uses_tables else {}
-    for sentence in found.notes():
+    for sentence in (*choice_of(targets), *found.notes()):
         note(sentence)
     for name, (_, latencies) in tables.items():
         note(f"learns from {len(latencies)} networks on {name}")

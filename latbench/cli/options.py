@@ -16,6 +16,7 @@ from latbench.workflows.setting import Setting
 
 if TYPE_CHECKING:
     from latbench.spaces import SearchSpace
+    from latbench.store import ReadableStore
 
     ParamType = click.ParamType[Any]
 else:  # older clicks have no generic class of it
@@ -137,6 +138,19 @@ class SpaceRequest:
 
         return latbench.space(self.name, **self.options)
 
+    def build_for(self, store: ReadableStore) -> SearchSpace:
+        """Return the space; the only one of a table, which is only read, if none was asked for.
+
+        Raises:
+            PluginError, UsageError: as :meth:`build`.
+        """
+        if not self.given and store.read_only:
+            specs = store.table(campaign=None)["space"].dropna().unique()
+            if len(specs) == 1:
+                spec = json.loads(specs[0])
+                return SpaceRequest(spec["name"], spec["options"]).build()
+        return self.build()
+
 
 def target_options(command: Command) -> Command:
     """Add the options of a target; the command gets ``settings``, one for each ``--runtime``."""
@@ -151,6 +165,7 @@ def target_options(command: Command) -> Command:
         threads: int,
         **others: Any,
     ) -> Any:
+        source = click.get_current_context().get_parameter_source("device")
         settings = tuple(
             Setting.parse(
                 name,
@@ -158,6 +173,7 @@ def target_options(command: Command) -> Command:
                 runtime_options=_without_repeats("--runtime-option", runtime_option),
                 batch=batch,
                 threads=threads,
+                any_device=source == click.core.ParameterSource.DEFAULT,
             )
             for name in dict.fromkeys(runtime or (None,))
         )

@@ -131,6 +131,7 @@ def profile(
     from latbench.workflows import place
     from latbench.workflows import profile as workflow
 
+    current().check_store()
     if kernels and not models:
         raise UsageError("--kernels is for ONNX files; add --model F.onnx")
     wanted = _wanted(space, blocks, networks, repeats, models, seed)

@@ -117,6 +117,7 @@ def search(
     from latbench.workflows.reporting import device_facts_of, headline, search_summary
     from latbench.workflows.search_config import write_config
 
+    current().check_store()
     context = click.get_current_context()
     seeded = context.get_parameter_source("seed") != click.core.ParameterSource.DEFAULT
     settings = _settings(config, latency_target, params, epochs, seed if seeded else None, given)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from latbench.store import Store
+    from latbench.store import ReadableStore, Store
 
 STORE_VARIABLE = "LATBENCH_STORE"
 
@@ -28,14 +28,37 @@ class Session:
     debug: bool = False
 
     def open_store(self, create: bool = True) -> Store:
-        """Open the store; as a context manager it closes itself.
+        """Open the store to measure into; as a context manager it closes itself.
 
         Raises:
+            UsageError: it is a table, which is only read.
             StoreError: it cannot be opened, or does not exist and is not to be created.
         """
         from latbench.store import DEFAULT_URL, Store
 
         return Store.open(self.store_url or DEFAULT_URL, create)
+
+    def check_store(self) -> None:
+        """Refuse a store that nothing can be measured into, before time goes into anything else.
+
+        Raises:
+            UsageError: its URL is malformed, or it is a table, which is only read.
+        """
+        from latbench.store import DEFAULT_URL
+        from latbench.store.location import Location
+
+        Location.parse(self.store_url or DEFAULT_URL)
+
+    def open_to_read(self, create: bool = False) -> ReadableStore:
+        """Open the store, or the table in its place, to read; it closes itself likewise.
+
+        Raises:
+            StoreError: it cannot be opened, or does not exist and is not to be created.
+            ArtefactError: a file that is no table of measurements.
+        """
+        from latbench.store import DEFAULT_URL, open_to_read
+
+        return open_to_read(self.store_url or DEFAULT_URL, create)
 
 
 def current() -> Session:
@@ -66,8 +89,8 @@ def shared_options(variable: str | None = None) -> list[click.Option]:
             envvar=variable,
             callback=keep("store_url"),
             expose_value=False,
-            help=f"Where measurements are kept (or {STORE_VARIABLE}).  "
-            "[default: sqlite:///latbench.db]",
+            help=f"Where measurements are kept (or {STORE_VARIABLE}); to read only, also a table "
+            "F.parquet that export wrote, or dataset:NAME.  [default: sqlite:///latbench.db]",
         ),
         click.Option(
             ["--json", "json"],

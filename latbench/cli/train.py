@@ -62,6 +62,7 @@ def train(
     from latbench.workflows import train as workflow
     from latbench.workflows.architectures import read
 
+    current().check_store()
     built = _space(arch, space).build()
     (x,) = read(built, [arch])
     target, instance = setting.here()

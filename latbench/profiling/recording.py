@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from latbench.profiling.channel import Message, unpack_times
 from latbench.profiling.drifting import record_sentinel
+from latbench.profiling.ledger import Ledger
 from latbench.profiling.process import Before
 from latbench.profiling.provenance import provenance
 from latbench.store import Store
@@ -18,7 +19,6 @@ from latbench.timing import (
     Digest,
     Estimate,
     Protocol,
-    Round,
     Samples,
     another_process,
     by_process,
@@ -38,6 +38,14 @@ class Recorder:
         self.instance = instance
         self.protocol = protocol
         self._provenance: Message | None = None
+        self._ledger = Ledger(store)
+        self._drift: float | None = None
+
+    def plan(self, jobs: Iterable[str]) -> dict[str, int]:
+        """Return in how many more processes to time each of ``jobs``, which have no result."""
+        wanted = list(jobs)
+        self._ledger.begin(wanted)
+        return {job: self._processes_left(job) for job in wanted}
 
     def began(self, provenance: Message) -> None:
         """Take ``provenance`` as that of what is written from now on: a worker began there."""
@@ -48,19 +56,35 @@ class Recorder:
         """Where and how the newest worker measures; this machine as long as there was none."""
         return provenance(self.target) if self._provenance is None else self._provenance
 
-    def processes_left(self, job: str) -> int:
-        """Return in how many more processes to time ``job``, which has no result: at least one.
+    def _processes_left(self, job: str) -> int:
+        """Return in how many more processes to time ``job``: at least one.
 
         A process that was stopped before it gave its share of rounds is made up for by another.
         """
-        counts = Counter(row.process for row in self.store.rounds(job))
+        counts = Counter(one.process for one in self._ledger[job].rounds)
         whole = sum(count >= self.protocol.rounds_least for count in counts.values())
         return max(1, self.protocol.processes - whole)
 
     def clean_rounds(self, job: str) -> Before:
         """Return the rounds of ``job`` without taints, by process."""
-        rows = self.store.rounds(job)
-        return by_process(_round(row) for row in rows if not row.taints)
+        return by_process(one for one in self._ledger[job].rounds if not one.taints)
+
+    def add_process(self, row: ProcessRow) -> None:
+        """Write what one worker process tells of a job."""
+        self.store.add_process(row)
+        self._ledger[row.job_id].add_process(row)
+
+    def add_round(self, row: RoundRow) -> None:
+        """Write one round; when this returns it outlives this process."""
+        self.store.add_round(row)
+        self._ledger[row.job_id].add_round(row)
+
+    def add_sentinel(self, passes: Sequence[Digest]) -> None:
+        """Write what one worker process measured of the sentinel."""
+        record_sentinel(
+            self.store, self.target, self.instance, self.protocol, passes, self.provenance
+        )
+        self._drift = None
 
     def fail(self, job: str, reason: str) -> None:
         """Store that ``job`` has no latency, and why, on one line."""
@@ -74,12 +98,12 @@ class Recorder:
         Returns:
             whether it is settled; if not, ``job`` should be timed in one more process.
         """
-        rounds, estimate = self._estimate(job)
-        processes = len(by_process(one for one in rounds if not one.taints))
-        if another_process(processes, estimate.half_width, self.protocol):
+        estimate = self._estimate(job)
+        if another_process(len(self.clean_rounds(job)), estimate.half_width, self.protocol):
             return False
-        if rounds:
+        if self._ledger[job].rounds:
             self._add(job, estimate, complete=True)
+        self._ledger.close(job)
         return True
 
     def settle_cut(self, job: str) -> None:
@@ -87,17 +111,17 @@ class Recorder:
 
         It is not complete: a later sweep goes on, and settles it anew.
         """
-        rounds, estimate = self._estimate(job)
+        rounds = self._ledger[job].rounds
         known = self.store.measurement(job)
         if rounds and (known is None or known.rounds != len(rounds)):
-            self._add(job, estimate, complete=False)
+            self._add(job, self._estimate(job), complete=False)
 
-    def _estimate(self, job: str) -> tuple[list[Round], Estimate]:
-        rounds = [_round(row) for row in self.store.rounds(job)]
-        history = self.store.sentinel_history(self.target.key, self.instance)
-        steady = all(process.steady for process in self.store.processes(job))
-        drift = drift_of(history, self.protocol)
-        return rounds, Estimate.of(rounds, self.protocol, drift, steady)
+    def _estimate(self, job: str) -> Estimate:
+        entry = self._ledger[job]
+        if self._drift is None:
+            history = self.store.sentinel_history(self.target.key, self.instance)
+            self._drift = drift_of(history, self.protocol)
+        return Estimate.of(entry.rounds, self.protocol, self._drift, entry.steady)
 
     def _add(self, job: str, estimate: Estimate, complete: bool) -> None:
         self.store.add_measurement(
@@ -143,15 +167,15 @@ class Turn:
 
     def report(self, process: str, message: Message) -> None:
         """Take in one message of the worker process."""
-        kind, store = message["type"], self._recorder.store
+        kind = message["type"]
         if kind == "began":
             self._recorder.began(message["provenance"])
         elif kind == "compiled":
             self._compiled[message["job"]] = message
         elif kind == "warm":
-            store.add_process(self._process_row(process, message))
+            self._recorder.add_process(self._process_row(process, message))
         elif kind == "round":
-            store.add_round(_round_row(process, message))
+            self._recorder.add_round(_round_row(process, message))
         elif kind == "sentinel":
             self._sentinel.append(Digest.from_dict(message))
         elif kind == "done":
@@ -165,15 +189,7 @@ class Turn:
 
     def end(self) -> None:
         """Store what the process measured of the sentinel."""
-        to = self._recorder
-        record_sentinel(
-            to.store,
-            to.target,
-            to.instance,
-            to.protocol,
-            self._sentinel,
-            to.provenance,
-        )
+        self._recorder.add_sentinel(self._sentinel)
 
     def _process_row(self, process: str, message: Message) -> ProcessRow:
         compiled = self._compiled[message["job"]]
@@ -214,16 +230,4 @@ def _round_row(process: str, message: Message) -> RoundRow:
         taints=tuple(message["taints"]),
         sentinel_ms=message["sentinel_ms"],
         quiet=samples.quiet,
-    )
-
-
-def _round(row: RoundRow) -> Round:
-    return Round(
-        row.process,
-        row.number,
-        row.started,
-        row.inner,
-        Samples(row.times_ns, row.quiet),
-        row.taints,
-        row.sentinel_ms,
     )

@@ -133,7 +133,7 @@ class Sweep:
     def _measure(
         self, pending: Sequence[str], workloads: Mapping[str, Workload], deadline: float
     ) -> Iterator[int]:
-        turns = {job: self._recorder.processes_left(job) for job in pending}
+        turns = self._recorder.plan(pending)
         total = sum(turns.values())
         rng = np.random.default_rng(self._protocol.seed)
         for number in itertools.count():

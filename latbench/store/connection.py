@@ -44,6 +44,7 @@ class Connections:
             _sqlite(location, timeout_s) if location.file else _postgresql(location, timeout_s)
         )
         self._writer = self.engine.execution_options(latbench_begin="BEGIN IMMEDIATE")
+        self._bare = self.engine.execution_options(latbench_begin=None)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -57,10 +58,18 @@ class Connections:
         with explained(self.location.shown), self._writer.begin() as connection:
             yield connection
 
+    @contextmanager
+    def write_one(self) -> Iterator[Connection]:
+        """Yield a connection for one writing statement, which is a transaction of its own.
+
+        SQLite then needs neither BEGIN nor COMMIT around it, which cost as much as a small insert.
+        """
+        with explained(self.location.shown), self._bare.begin() as connection:
+            yield connection
+
     def execute_bare(self, statement: str) -> None:
         """Execute an SQLite ``statement`` that no transaction may surround."""
-        bare = self.engine.execution_options(latbench_begin=None)
-        with explained(self.location.shown), bare.connect() as connection:
+        with explained(self.location.shown), self._bare.connect() as connection:
             connection.exec_driver_sql(statement)
 
     def close(self) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from latbench.errors import StoreError, UsageError
@@ -18,17 +19,27 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from latbench.store.rows import InstanceRow
+
 SUFFIXES = (".parquet", ".csv")
+
+SCHEMA_KEY, INSTANCES_KEY = "latbench_schema", "latbench_instances"
+"""Under which names the attributes of a Parquet file hold the version and the instances."""
 
 # The other texts are latbench's own words and hashes.
 _FREE_TEXTS = ("name", "space", "key", "campaign", "reason", "target", "provenance")
 
 
-def export(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table to ``path``, whole or not at all.
+def export(frame: pd.DataFrame, path: Path, instances: Sequence[InstanceRow] = ()) -> None:
+    """Write a table with the origin of its measurements to ``path``, whole or not at all.
 
-    ``target`` and ``provenance`` become JSON texts. A Parquet file carries the schema's version
-    as ``attrs["latbench_schema"]``.
+    ``target`` and ``provenance`` become JSON texts. A Parquet file carries in its ``attrs`` the
+    schema's version and the facts of the instances that measured, without their kernel.
+
+    Args:
+        frame: the table; its attributes are written too.
+        path: where to.
+        instances: those that may have measured it.
 
     Raises:
         UsageError: the suffix is none of :data:`SUFFIXES`.
@@ -36,10 +47,12 @@ def export(frame: pd.DataFrame, path: Path) -> None:
     """
     if path.suffix not in SUFFIXES:
         raise UsageError(f"{path.name!r} has no suffix to export to; use {' or '.join(SUFFIXES)}")
+    there = set(frame["instance"])
+    facts = {row.id: _told(row.facts) for row in instances if row.id in there}
+    frame.attrs = {**frame.attrs, SCHEMA_KEY: HEAD, INSTANCES_KEY: facts}
     _check(frame)
     for name in ("target", "provenance"):
         frame[name] = frame[name].map(canonical_json)
-    frame.attrs["latbench_schema"] = HEAD
     # A column of None only would otherwise have no type in Parquet.
     frame = frame.astype({name: "string" for name in frame.columns if frame[name].dtype == object})
     new = path.with_name(f".{path.name}.{uuid4().hex}.new")
@@ -63,11 +76,23 @@ def _write(frame: pd.DataFrame, file: IO[bytes], suffix: str) -> None:
     if suffix == ".csv":
         frame.to_csv(file, index=False)
     else:
-        frame.to_parquet(file, index=False)
+        frame.to_parquet(file, index=False, compression="zstd")
+
+
+def _told(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts of an instance without the kernel, which may be named after its owner."""
+    return {
+        name: {key: value for key, value in part.items() if key != "kernel"}
+        if isinstance(part, Mapping)
+        else part
+        for name, part in facts.items()
+    }
 
 
 def _check(frame: pd.DataFrame) -> None:
     host = socket.gethostname()
+    for key, what in leaks(frame.attrs, host, "attrs"):
+        raise StoreError(f"not exported: {key} holds {what}; leave it out")
     for name in _FREE_TEXTS:
         for workload, value in zip(frame["workload"], frame[name], strict=True):
             for key, what in leaks(value, host, name):

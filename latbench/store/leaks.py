@@ -31,7 +31,8 @@ def leaks(value: Any, host: str, key: str) -> Iterator[tuple[str, str]]:
     """
     if isinstance(value, Mapping):
         for name, part in value.items():
-            if name.lower() in _HOST_KEYS and part:
+            # A mapping under such a key describes a host; its parts may name it.
+            if name.lower() in _HOST_KEYS and part and not isinstance(part, Mapping):
                 yield f"{key}.{name}", "a host name"
             elif what := _told(name, host):
                 yield f"a name inside {key}", what

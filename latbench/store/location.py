@@ -11,8 +11,11 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from latbench.errors import UsageError
+from latbench.store.export import SUFFIXES
 
 DEFAULT_URL = "sqlite:///latbench.db"
+BUNDLED = "dataset:"
+"""What the name of a bundled data set is written behind."""
 
 _FORMS = "write sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
 _SECRETS = frozenset({"password", "sslpassword"})
@@ -37,9 +40,15 @@ class Location:
         """Return the location that ``text`` names.
 
         Raises:
-            UsageError: not a URL, neither SQLite nor PostgreSQL, or an SQLite URL without a file.
+            UsageError: not a URL, neither SQLite nor PostgreSQL, an SQLite URL without a file, or
+                a table.
         """
         shown = _without_password(text)
+        if text.startswith(BUNDLED) or is_table(text):
+            raise UsageError(
+                f"{shown!r} is a table, which is only read; give a database to measure into: "
+                f"{_FORMS}"
+            )
         try:
             url = make_url(text)
         # A port that is not a number is a ValueError, everything else an ArgumentError.
@@ -51,6 +60,11 @@ class Location:
         if url.drivername in ("postgresql", "postgresql+psycopg"):
             return cls(url.set(drivername="postgresql+psycopg"), shown, None)
         raise UsageError(f"{shown!r}: no stores in {url.drivername!r}; {_FORMS}")
+
+
+def is_table(where: str) -> bool:
+    """Return whether ``where`` names a file of a table, not the URL of a database."""
+    return "://" not in where and where.endswith(SUFFIXES)
 
 
 def _sqlite_file(url: URL, shown: str) -> Path:

@@ -92,6 +92,17 @@ class Reader:
             done.update(row["job_id"] for row in self._rows(statement))
         return done
 
+    def begun(self, job_ids: Iterable[str]) -> set[str]:
+        """Return those of ``job_ids`` of which a process told anything or a round was measured."""
+        wanted = list(job_ids)
+        found: set[str] = set()
+        for start in range(0, len(wanted), _AT_ONCE):
+            for table in (schema.processes, schema.rounds):
+                some = table.c.job_id.in_(wanted[start : start + _AT_ONCE])
+                rows = self._rows(select(table.c.job_id).where(some).distinct())
+                found.update(row["job_id"] for row in rows)
+        return found
+
     def sentinel_history(self, target_key: str, instance: str) -> list[float]:
         """Return the sentinel's latencies on one target and instance, in ms, oldest first.
 

@@ -51,7 +51,7 @@ _ran = (
     .subquery()
 )
 
-_COLUMNS: dict[str, ColumnElement[Any]] = {
+COLUMNS: dict[str, ColumnElement[Any]] = {
     "device": targets.c.device,
     "runtime": targets.c.runtime,
     "runtime_version": targets.c.runtime_version,
@@ -80,12 +80,14 @@ _COLUMNS: dict[str, ColumnElement[Any]] = {
     "tainted": measurements.c.tainted,
     "created": measurements.c.created,
 }
+"""What a table holds, by name."""
 
-_ORIGIN: dict[str, ColumnElement[Any]] = {
+ORIGIN: dict[str, ColumnElement[Any]] = {
     "drift": measurements.c.drift,
     "target": targets.c.target,
     "provenance": measurements.c.provenance,
 }
+"""What it holds as well where the origin of the measurements is asked for."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ class Selection:
         """
         import pandas as pd
 
-        columns = {**_COLUMNS, **_ORIGIN} if origin else _COLUMNS
+        columns = {**COLUMNS, **ORIGIN} if origin else COLUMNS
         rows = [tuple(row) for row in connection.execute(self._statement(columns))]
         frame = pd.DataFrame(rows, columns=list(columns), dtype=object)
         for name, column in columns.items():
@@ -138,6 +140,13 @@ class Selection:
                 frame[name] = frame[name].astype("float64")
         frame["created"] = pd.to_datetime(frame["created"], unit="s", utc=True).dt.as_unit("us")
         return frame
+
+    def among(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return the selected rows of a table that holds more."""
+        rows = frame["status"].isin(list(self.statuses))
+        for name, value in self._wanted().items():
+            rows &= frame[name] == value
+        return frame[rows].reset_index(drop=True)
 
     def _statement(self, columns: Mapping[str, ColumnElement[Any]]) -> Select[Any]:
         return (
@@ -160,14 +169,17 @@ class Selection:
         )
 
     def _conditions(self) -> list[ColumnElement[bool]]:
-        space = self.space if isinstance(self.space, str | None) else canonical_json(self.space)
-        target = self.target.key if isinstance(self.target, Target) else self.target
-        wanted = {
-            subjects.c.kind: self.kind,
-            subjects.c.space: space,
-            targets.c.key: target,
-            jobs.c.campaign: self.campaign,
-            jobs.c.instance_id: self.instance,
-        }
-        equal = [column == value for column, value in wanted.items() if value is not None]
+        equal = [COLUMNS[name] == value for name, value in self._wanted().items()]
         return [*equal, measurements.c.status.in_(self.statuses)]
+
+    def _wanted(self) -> dict[str, str]:
+        """Return by column what its values must be."""
+        space = self.space if isinstance(self.space, str | None) else canonical_json(self.space)
+        wanted = {
+            "kind": self.kind,
+            "space": space,
+            "target_key": self.target.key if isinstance(self.target, Target) else self.target,
+            "campaign": self.campaign,
+            "instance": self.instance,
+        }
+        return {name: value for name, value in wanted.items() if value is not None}

@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, case, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from latbench.store import schema
@@ -29,6 +29,14 @@ if TYPE_CHECKING:
         WorkloadRow,
     )
     from latbench.target import Target
+
+# Made once: to build a statement takes longer than to execute it.
+# SQLite has one writer anyway; PostgreSQL lets a second one wait here.
+_LOCK_JOB = select(schema.jobs.c.id).where(schema.jobs.c.id == bindparam("job")).with_for_update()
+_IS_RESULT = (schema.measurements.c.status != "failed") & schema.measurements.c.complete
+_COUNT_ATTEMPTS = select(func.count(), func.count(case((_IS_RESULT, 1)))).where(
+    schema.measurements.c.job_id == bindparam("job")
+)
 
 
 class Writer:
@@ -144,30 +152,19 @@ class Writer:
         attempt is appended; once there is a complete result that is not a failure, a second one,
         such as another process's, is left out.
         """
-        measurements = schema.measurements
+        job = {"job": row.job_id}
         with self._connections.write() as connection:
-            # SQLite has one writer anyway; PostgreSQL lets a second one wait here.
-            job = connection.scalar(
-                select(schema.jobs.c.id).where(schema.jobs.c.id == row.job_id).with_for_update()
-            )
-            if job is None:
+            if connection.scalar(_LOCK_JOB, job) is None:
                 raise store_error(
                     self._connections.location.shown,
                     f"holds no job {row.job_id}",
                     "add the job before its measurement",
                 )
-            mine = measurements.c.job_id == row.job_id
-            succeeded = connection.scalar(
-                select(func.count()).where(
-                    mine, measurements.c.status != "failed", measurements.c.complete
-                )
-            )
-            if succeeded:
+            attempts, results = connection.execute(_COUNT_ATTEMPTS, job).one()
+            if results:
                 return False
-            attempts = connection.scalar(select(func.count()).select_from(measurements).where(mine))
-            values = {**vars(row), "provenance": dict(row.provenance)}
-            values["attempt"] = 1 + int(attempts or 0)
-            connection.execute(measurements.insert().values(values))
+            values = {**vars(row), "provenance": dict(row.provenance), "attempt": 1 + attempts}
+            connection.execute(schema.measurements.insert(), values)
         return True
 
     def _add(
@@ -178,7 +175,8 @@ class Writer:
         key = [column.name for column in table.primary_key]
         # In one order for everybody: two PostgreSQL writers would otherwise block each other.
         ordered = sorted(values, key=lambda value: [value[name] for name in key])
-        with self._connections.write() as connection:
+        connections = self._connections
+        with connections.write_one() if len(ordered) == 1 else connections.write() as connection:
             _insert(connection, table, ordered, key, renew)
 
 

@@ -48,7 +48,7 @@ class Protocol:
         seed: seed of the bootstrap and of the order of subjects.
     """
 
-    version: str = "p3"
+    version: str = "p4"
     lead_in_runs: int = 3
     round_ms: float = 8.0
     round_runs: int = 12
@@ -111,7 +111,7 @@ class Protocol:
 
     @property
     def name(self) -> str:
-        """The version and a short hash over all values, such as ``p3:3f2a9c01``."""
+        """The version and a short hash over all values, such as ``p4:3f2a9c01``."""
         text = json.dumps(self.to_dict(), sort_keys=True)
         return f"{self.version}:{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 

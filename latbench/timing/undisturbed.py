@@ -5,10 +5,12 @@ model of Chen and Revels, arXiv 1608.04295, who therefore take the minimum). So 
 runs was undisturbed, these are the fastest ones, and their median is the q/2 quantile of all runs.
 On a quiet machine q is 1, and this is the plain median.
 
-The probe tells q. A run with a quiet look on both sides may still have been disturbed between
-them; were a third look taken, it would agree about as often as the two did. So q is the square of
-the share of runs with two quiet looks. It is never taken to be below 2 %: where quiet looks are
-that rare they say little, while the fastest of many runs are hardly ever all disturbed.
+The probe tells q, but it is a short look at one part of a core: a run is long, and neighbours that
+crowd the outer caches or the path to memory slow a network and hardly the probe. So a run counts as
+undisturbed only if sixteen looks in a row would have been quiet: q is the sixteenth power of the
+share of runs with two quiet looks, and at least 1 %. The power is what made two measurements agree
+best on a busy host (``benchmarks/README.md``); on a core of one's own every look is quiet and the
+power changes nothing.
 """
 
 from __future__ import annotations
@@ -22,14 +24,19 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 
-LEAST_SHARE = 0.02
+LEAST_SHARE = 0.01
+_LOOKS = 16
 _MOST_VALUES = 32
-_EQUAL = 1e-5
+_JUST_BESIDE = (1 - 1e-5, 1 + 1e-5)
+_HALF = 0.5 * (1 + 1e-4)
+# Multiplications of the largest product that OpenBLAS computes in the calling thread: others would
+# go on spinning while the next subject is timed.
+_ONE_THREAD = 64**3
 
 
 def undisturbed_share(quiet: FloatArray) -> FloatArray:
     """Return the share of runs that were undisturbed, from those with quiet looks on both sides."""
-    share: FloatArray = np.maximum(LEAST_SHARE, quiet * quiet)
+    share: FloatArray = np.maximum(LEAST_SHARE, quiet**_LOOKS)
     return share
 
 
@@ -79,15 +86,21 @@ class Pool:
         values = np.concatenate([one.values_ms for one in rounds])
         order = np.argsort(values, kind="stable")
         self._values = values[order]
-        self._round = np.repeat(np.arange(len(rounds)), sizes)[order]
-        self._weight = (1.0 / sizes)[self._round]
+        weight = np.zeros((len(rounds), len(values)))
+        weight[np.repeat(np.arange(len(rounds)), sizes)[order], range(len(values))] = 1.0
+        # What share of each round lies at a value or below it, (rounds, values).
+        self._reached = np.cumsum(weight / sizes[:, np.newaxis], axis=1)
+        # A latency is at most the median, so beyond the last median of a round no value is needed.
+        needed = 1 + int((self._reached > _HALF).argmax(axis=1).max())
+        # Shares are multiples of one 32nd for long rounds: single precision holds them well.
+        self._searched = self._reached[:, :needed].astype(np.float32)
         self._quiet = np.array([one.quiet / one.samples for one in rounds])
 
     @property
     def latency_ms(self) -> float:
         """The undisturbed latency of all rounds together."""
-        weight = self._weight
-        middle = (np.cumsum(weight) - weight / 2) / weight.sum()
+        reached = self._reached.mean(axis=0)
+        middle = (reached + np.concatenate([[0.0], reached[:-1]])) / 2
         share = undisturbed_share(self._quiet.mean(keepdims=True))
         return float(np.interp(share[0] / 2, middle, self._values))
 
@@ -99,13 +112,17 @@ class Pool:
         """
         parts = times.sum(axis=1)
         wanted = undisturbed_share(times @ self._quiet / parts) / 2 * parts
-        # Weights are multiples of one 32nd for long rounds: single precision holds them well.
-        weights = times.astype(np.float32)[:, self._round] * self._weight.astype(np.float32)
-        reached = np.cumsum(weights, axis=1, out=weights) / wanted[:, np.newaxis]
-        # Where the weight is reached exactly, as half of it between two values, both count.
-        lower = self._values[(reached > 1 - _EQUAL).argmax(axis=1)]
-        upper = self._values[(reached > 1 + _EQUAL).argmax(axis=1)]
-        middle: FloatArray = (lower + upper) / 2
+        counts, each = times.astype(np.float32), self._searched
+        bounds = [(wanted * side).astype(np.float32)[:, np.newaxis] for side in _JUST_BESIDE]
+        places = np.empty((len(bounds), len(times)), dtype=np.int64)
+        rows = max(1, _ONE_THREAD // each.size)
+        for first in range(0, len(times), rows):
+            some = slice(first, first + rows)
+            reached = counts[some] @ each
+            for side, bound in enumerate(bounds):
+                places[side, some] = np.count_nonzero(reached <= bound[some], axis=1)
+        # Where the share is reached exactly, as half of it between two values, both count.
+        middle: FloatArray = self._values[places].mean(axis=0)
         return middle
 
 

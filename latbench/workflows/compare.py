@@ -12,7 +12,7 @@ import numpy.typing as npt
 from latbench.errors import MissingMeasurementsError
 from latbench.prediction import metrics
 from latbench.spaces import IntArray, SearchSpace
-from latbench.store import Store
+from latbench.store import ReadableStore, Store
 from latbench.target import Target
 from latbench.workflows.fit import fit_held_out
 from latbench.workflows.measured import Measured, measured
@@ -59,7 +59,7 @@ class Compared:
 
 
 def complete(
-    store: Store,
+    store: ReadableStore,
     space: SearchSpace,
     setting: Setting,
     networks: int,
@@ -68,11 +68,15 @@ def complete(
 ) -> Target:
     """Measure what a comparison of ``networks`` networks still lacks, and return the target.
 
-    Where the store holds enough, nothing is measured and the device need not be here.
+    Where the store holds enough, or is a table, nothing is measured and the device need not be
+    here.
 
     Raises:
         UnavailableError: something is missing, and the device is not here.
+        MissingMeasurementsError: a table holds none of it.
     """
+    if not isinstance(store, Store):
+        return setting.stored(store, space.spec, "network")
     try:
         target = setting.stored(store, space.spec, "network")
     except MissingMeasurementsError:

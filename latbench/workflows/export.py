@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from latbench.errors import MissingMeasurementsError
-from latbench.store import Store
+from latbench.store import ReadableStore
 
 
 def export(
-    store: Store,
+    store: ReadableStore,
     path: Path,
     kind: Literal["network", "block"] | None = None,
     space: Mapping[str, Any] | None = None,

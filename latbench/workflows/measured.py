@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from latbench.errors import MissingMeasurementsError
 from latbench.spaces import IntArray, SearchSpace
-from latbench.store import Store
+from latbench.store import ReadableStore
 from latbench.target import Target
 from latbench.timing import noise
 
@@ -79,7 +79,7 @@ class Measured:
         return sentences
 
 
-def measured(store: Store, space: SearchSpace, target: Target) -> Measured:
+def measured(store: ReadableStore, space: SearchSpace, target: Target) -> Measured:
     """Return what ``store`` holds of ``space`` on ``target``.
 
     Of several instances of the device the one measured last counts, and of several measurements
@@ -98,7 +98,7 @@ def measured(store: Store, space: SearchSpace, target: Target) -> Measured:
 
 
 def other_targets(
-    store: Store, space: SearchSpace, target: Target, labels: Sequence[str] = ()
+    store: ReadableStore, space: SearchSpace, target: Target, labels: Sequence[str] = ()
 ) -> dict[str, tuple[IntArray, npt.NDArray[np.float64]]]:
     """Return architectures and true latencies in ms of ``space`` on other targets, by label.
 
@@ -128,7 +128,7 @@ def other_targets(
 
 
 def _newest(
-    store: Store, kind: str, space: SearchSpace, target: Target, campaign: str
+    store: ReadableStore, kind: str, space: SearchSpace, target: Target, campaign: str
 ) -> pd.DataFrame:
     assert kind in ("network", "block")
     frame = store.table(

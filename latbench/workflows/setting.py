@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shlex
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from latbench.target import PRECISIONS, Target
 
 if TYPE_CHECKING:
     from latbench.profiling.sweep import Instance
-    from latbench.store import Store
+    from latbench.store import ReadableStore
 
 Kind = Literal["network", "block"]
 
@@ -31,6 +32,8 @@ class Setting:
         runtime_options: further options of the runtime.
         batch: images a run.
         threads: threads the runtime may use for one operator.
+        any_device: whether nobody asked for the device: of a table, which is only read, the only
+            device there is meant then.
     """
 
     device: str = "cpu"
@@ -39,6 +42,7 @@ class Setting:
     runtime_options: tuple[tuple[str, str], ...] = ()
     batch: int = 1
     threads: int = 1
+    any_device: bool = False
 
     @classmethod
     def parse(
@@ -49,6 +53,7 @@ class Setting:
         runtime_options: Mapping[str, str] | Sequence[tuple[str, str]] = (),
         batch: int = 1,
         threads: int = 1,
+        any_device: bool = False,
     ) -> Setting:
         """Return the setting whose runtime is written ``NAME[:PRECISION]``.
 
@@ -69,6 +74,7 @@ class Setting:
             runtime_options=tuple(sorted(dict(runtime_options).items())),
             batch=batch,
             threads=threads,
+            any_device=any_device,
         )
 
     def here(self) -> tuple[Target, Instance]:
@@ -90,12 +96,24 @@ class Setting:
         return target, Instance(fingerprint.instance, self.device, fingerprint.to_dict())
 
     def stored(
-        self, store: Store, space: Mapping[str, Any] | None = None, kind: Kind | None = None
+        self,
+        store: ReadableStore,
+        space: Mapping[str, Any] | None = None,
+        kind: Kind | None = None,
     ) -> Target:
-        """Return the matching target that the store has measurements of; it need not be here.
+        """Return the first of :meth:`all_stored`."""
+        return self.all_stored(store, space, kind)[0]
 
-        Without a runtime the first of the device's profile counts that was measured; of several
-        versions of a runtime the one that was measured last.
+    def all_stored(
+        self,
+        store: ReadableStore,
+        space: Mapping[str, Any] | None = None,
+        kind: Kind | None = None,
+    ) -> list[Target]:
+        """Return the matching targets that the store has measurements of, the one meant first.
+
+        None of them need be here. Without a runtime the first of the device's profile that was
+        measured comes first; of several versions of a runtime the one that was measured last.
 
         Args:
             store: where to look.
@@ -104,21 +122,29 @@ class Setting:
 
         Raises:
             UsageError: an unknown device.
-            MissingMeasurementsError: there are none; the text names the command that takes them.
+            MissingMeasurementsError: there are none; the text says what there is, and the command
+                that measures what is missing.
         """
-        order = devices.profile(self.device).runtimes
         table = store.table(kind=kind, space=space)
         newest = {key: place for place, key in enumerate(table["target_key"])}
         measured = [target for target in store.targets() if target.key in newest]
+        there = {target.device for target in measured}
+        if self.any_device and store.read_only and len(there) == 1:
+            return dataclasses.replace(self, device=there.pop(), any_device=False).all_stored(
+                store, space, kind
+            )
+        # A table that was handed on may be of a device that nobody has described here.
+        known = self.device not in there or self.device in devices.profiles()
+        order = devices.profile(self.device).runtimes if known else ()
         matching = [target for target in measured if self.matches(target)]
         if not matching:
-            raise MissingMeasurementsError(self._missing(space, kind, measured))
+            raise MissingMeasurementsError(self._missing(store, space, kind, measured))
 
         def preference(target: Target) -> tuple[int, int]:
             known = target.runtime in order
             return -order.index(target.runtime) if known else -len(order), newest[target.key]
 
-        return max(matching, key=preference)
+        return sorted(matching, key=preference, reverse=True)
 
     def matches(self, target: Target) -> bool:
         """Return whether ``target`` is what was asked for, in some version of its runtime."""
@@ -148,25 +174,50 @@ class Setting:
         return " ".join(words)
 
     def _missing(
-        self, space: Mapping[str, Any] | None, kind: Kind | None, measured: Sequence[Target]
+        self,
+        store: ReadableStore,
+        space: Mapping[str, Any] | None,
+        kind: Kind | None,
+        measured: Sequence[Target],
     ) -> str:
         what = "measurements" if kind is None else f"measured {kind}s"
         of = "" if space is None else f" of {space['name']}"
-        words = ["latbench profile"]
-        words += _space_words(space) if space is not None else []
-        words += {"network": ["--networks 100"], "block": ["--blocks"], None: []}[kind]
-        words += [self.arguments()] if self.arguments() else []
-        others = "; ".join(target.label for target in measured[:3])
-        there = f" It holds those of: {others}." if measured else ""
         options = "".join(f", {name}={value}" for name, value in self.runtime_options)
         asked = (
             f"{self.device}, {self.runtime or 'any runtime'} {self.precision}, "
             f"batch {self.batch}, threads {self.threads}{options}"
         )
-        return f"the store holds no {what}{of} on {asked}.{there} Measure: {' '.join(words)}"
+        where = "table" if store.read_only else "store"
+        there = _there(store, kind, measured)
+        text = f"the {where} holds no {what}{of} on {asked}.{there}"
+        if store.read_only:
+            return f"{text} Ask for what it holds, or measure into a database"
+        words = ["latbench profile"]
+        words += space_words(space) if space is not None else []
+        words += {"network": ["--networks 100"], "block": ["--blocks"], None: []}[kind]
+        words += [self.arguments()] if self.arguments() else []
+        return f"{text} Measure: {' '.join(words)}"
 
 
-def _space_words(spec: Mapping[str, Any]) -> list[str]:
+def choice_of(targets: Sequence[Target]) -> list[str]:
+    """Return a sentence on which of the matching ``targets`` was taken, if there are several."""
+    taken, *others = targets
+    if not others:
+        return []
+    labels = "; ".join(other.label for other in others)
+    return [f"taken: what was measured on {taken.label}; there is also {labels}"]
+
+
+def _there(store: ReadableStore, kind: Kind | None, measured: Sequence[Target]) -> str:
+    """Return what a store holds instead: other targets of the space, or other spaces."""
+    if measured:
+        return f" It holds those of: {'; '.join(target.label for target in measured)}."
+    specs = store.table(kind=kind)["space"].dropna().unique()
+    spaces = [" ".join(space_words(json.loads(spec))) for spec in specs]
+    return f" It holds those of: {'; '.join(spaces)}." if spaces else ""
+
+
+def space_words(spec: Mapping[str, Any]) -> list[str]:
     """Return what says a space on the command line: its name, and options that are no defaults."""
     name = spec["name"]
     known = name in registry.names(registry.SPACES)

@@ -61,9 +61,12 @@ def test_file_holds_the_table(filled: Store, tmp_path: Path, suffix: str, target
 
 
 def test_parquet_says_its_schema(filled: Store, tmp_path: Path) -> None:
-    """A file carries a version."""
+    """A file carries a version, and the facts of the machine that measured."""
     filled.export(tmp_path / "out.parquet")
-    assert pd.read_parquet(tmp_path / "out.parquet").attrs == {"latbench_schema": HEAD}
+    assert pd.read_parquet(tmp_path / "out.parquet").attrs == {
+        "latbench_schema": HEAD,
+        "latbench_instances": {"i1:x": {"cores": 2}},
+    }
 
 
 def test_empty_table_is_exported_with_its_types(store: Store, tmp_path: Path) -> None:

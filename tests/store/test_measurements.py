@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from latbench.store import MeasurementRow, Store
+import numpy as np
+
+from latbench.store import MeasurementRow, ProcessRow, RoundRow, Store
 from latbench.target import Target
 
 NewJob = Callable[..., str]
@@ -91,3 +93,12 @@ def test_sentinel_history_is_that_of_one_machine(
     assert store.sentinel_history(target.key, "i1:x") == [1.0, 3.0]
     assert store.sentinel_history(target.key, "i1:y") == []
     assert store.sentinel_history("t1:other", "i1:x") == []
+
+
+def test_begun_are_the_jobs_of_which_something_is_known(store: Store, new_job: NewJob) -> None:
+    """A sweep asks for the rounds of these alone; others have none."""
+    untouched, timed, compiled = (new_job(store, workload=f"g1:{name}") for name in "abc")
+    store.add_round(RoundRow(timed, "p1", 0, 0.0, 1, np.array([1, 2, 3]), 2e-6))
+    store.add_process(ProcessRow(compiled, "p1", "fp32"))
+    assert store.begun([untouched, timed, compiled, "j1:unknown"]) == {timed, compiled}
+    assert store.begun([]) == set()

@@ -12,9 +12,17 @@ from hypothesis import strategies as st
 
 import latbench
 from latbench.errors import MissingMeasurementsError, PluginError, UnavailableError, UsageError
-from latbench.store import InstanceRow, JobRow, MeasurementRow, Store, SubjectRow, WorkloadRow
+from latbench.store import (
+    ExportedTable,
+    InstanceRow,
+    JobRow,
+    MeasurementRow,
+    Store,
+    SubjectRow,
+    WorkloadRow,
+)
 from latbench.target import PRECISIONS, Target
-from latbench.workflows.setting import Setting
+from latbench.workflows.setting import Setting, choice_of
 
 SPACE: dict[str, Any] = {"name": "tiny", "options": {}}
 SPACE_ID = '{"name":"tiny","options":{}}'
@@ -188,3 +196,55 @@ def test_missing_names_the_space_with_its_options(store: Store) -> None:
     assert str(caught.value).endswith(
         "Measure: latbench profile --space mobilenet --space-option image_size=96 --blocks"
     )
+
+
+@pytest.fixture
+def handed_on(store: Store, tmp_path: Path) -> Callable[[], ExportedTable]:
+    """A function that exports the store and opens the file."""
+
+    def handed_on() -> ExportedTable:
+        store.export(tmp_path / "data.parquet")
+        return ExportedTable.open(tmp_path / "data.parquet")
+
+    return handed_on
+
+
+def test_of_a_table_the_only_device_is_meant(
+    store: Store, add: Add, handed_on: Callable[[], ExportedTable]
+) -> None:
+    """Unless one was asked for; a store to measure into keeps to this machine's processor."""
+    target = add(device="nobodys-board", runtime="its-own")
+    assert Setting(any_device=True).stored(handed_on()) == target
+    assert Setting("nobodys-board").stored(handed_on()) == target
+    for setting, where in ((Setting(), handed_on()), (Setting(any_device=True), store)):
+        with pytest.raises(MissingMeasurementsError, match="nobodys-board"):
+            setting.stored(where)
+
+
+def test_of_two_devices_none_is_meant(add: Add, handed_on: Callable[[], ExportedTable]) -> None:
+    """A table of several devices is asked for one of them, which the error lists."""
+    targets = [add(device="v100"), add(device="t4")]
+    with pytest.raises(MissingMeasurementsError) as caught:
+        Setting(any_device=True).stored(handed_on())
+    assert all(target.label in str(caught.value) for target in targets)
+    assert "latbench profile" not in str(caught.value)
+    assert Setting("t4").stored(handed_on()) == targets[1]
+
+
+def test_all_that_match_are_told(store: Store, add: Add) -> None:
+    """The one meant comes first."""
+    others = [add(runtime="torch"), add(runtime_version="0.9")]
+    newest = add(runtime_version="2.0")
+    found = Setting().all_stored(store)
+    assert found == [newest, others[1], others[0]]
+    (sentence,) = choice_of(found)
+    assert sentence.startswith(f"taken: what was measured on {newest.label}; there is also ")
+    assert all(other.label in sentence for other in others)
+    assert choice_of([newest]) == []
+
+
+def test_missing_names_the_spaces_that_are_there(store: Store, add: Add) -> None:
+    """Forgotten options of a space are seen at once."""
+    add()
+    with pytest.raises(MissingMeasurementsError, match="It holds those of: --space tiny"):
+        Setting().stored(store, {"name": "tiny", "options": {"image_size": 96}}, "network")
