@@ -39,7 +39,7 @@ class GraphFeatures:
     ``longest ...``        the same along the heaviest path from input to output, each cost for
                            itself; left out for chains, where it is the total
     ``fed`` ``read``       one an option: the share of its places where it was chosen and a value
-    ``live`` ``end``       reaches it, the output would read it, both, or nobody reads or joins it;
+    ``live`` ``end``       reaches it, the output would read it, both, or it is a dead end;
                            then their sums over the choices with an option of that name. Left out
                            where nothing is pruned
     =====================  =======================================================================

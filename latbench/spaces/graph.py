@@ -168,33 +168,48 @@ class StaticGraph:
         return np.stack([wanted[node.name] for node in self.nodes], axis=1)
 
     def dead_ends(self, X: IntArray) -> BoolArray:
-        """Return which nodes hold an operation that nobody reads or joins, (n, nodes).
+        """Return which nodes hold an operation whose value comes to nothing, unjoined, (n, nodes).
 
-        An operation that is joined with others is dropped together with the join that nobody reads.
-        One that reaches no join, or is alone in it, is itself a value at the end of a graph, which
-        some compilers keep.
+        What is joined with others is dropped together with the join that nobody reads. An operation
+        that reaches no join, or is alone in it, and whose readers, if any, are dead ends as well,
+        is a value at the end of a graph, which some compilers keep.
 
         Args:
             X: architectures, (n, choices).
         """
         n = len(X)
         holds: dict[str, BoolArray] = {INPUT: np.ones(n, dtype=np.bool_)}
-        alone = {name: np.ones(n, dtype=np.bool_) for name in self.shapes}
         for node in self.nodes:
             found = np.zeros(n, dtype=np.bool_)
             for chosen, candidate in self.chosen(node, X):
-                operation = candidate.operation
-                if operation.joins:
-                    present = np.stack([holds[name] for name in candidate.inputs])
-                    found |= chosen & present.any(axis=0)
-                    for name in candidate.inputs:
-                        alone[name] &= ~chosen | (present.sum(axis=0) == 1)
-                elif not operation.is_zero:
-                    found |= chosen
+                found |= chosen & self._holds(candidate, holds, n)
             holds[node.name] = found
-        ends = np.stack([holds[node.name] & alone[node.name] for node in self.nodes], axis=1)
-        unread: BoolArray = ~self.read(X)
-        return ends & unread
+        unjoined = {name: np.ones(n, dtype=np.bool_) for name in self.shapes}
+        ends: BoolArray = np.stack([holds[node.name] for node in self.nodes], axis=1)
+        ends &= ~self.read(X)
+        for position in range(len(self.nodes) - 1, -1, -1):
+            node = self.nodes[position]
+            ends[:, position] &= unjoined[node.name]
+            for chosen, candidate in self.chosen(node, X):
+                alone = ends[:, position]
+                if candidate.operation.joins:
+                    alone = alone & (
+                        np.sum([holds[name] for name in candidate.inputs], axis=0) == 1
+                    )
+                for name in candidate.inputs:
+                    unjoined[name] &= ~(chosen & holds[node.name]) | alone
+        return ends
+
+    @staticmethod
+    def _holds(candidate: Candidate, holds: dict[str, BoolArray], n: int) -> BoolArray:
+        """Return where ``candidate`` is an operation, fed or not; a connection is what it takes."""
+        operation = candidate.operation
+        if operation.is_zero:
+            return np.zeros(n, dtype=np.bool_)
+        if not (operation.joins or operation.passes_through):
+            return np.ones(n, dtype=np.bool_)
+        found: BoolArray = np.logical_or.reduce([holds[name] for name in candidate.inputs], axis=0)
+        return found
 
     @staticmethod
     def _reached(candidate: Candidate, alive: dict[str, BoolArray], n: int) -> BoolArray:
