@@ -130,7 +130,7 @@ class Predictor(Saveable, ABC):
             X: architectures (n, choices); a network may occur more than once.
             y: their true latencies (n,) in ms.
             seed: of the folds by which :mod:`latbench.prediction.conformal` calibrates.
-            calibrate: False leaves out the ten further fits that intervals need, for whoever wants
+            calibrate: False leaves out the further fits that intervals need, for whoever wants
                 predictions alone; then every interval and bound is refused.
 
         Raises:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from latbench.spaces.space import SearchSpace
 
 _ENUMERABLE = 50_000
-REACH = ("fed", "read", "live")
-"""Kinds of columns that tell of each option whether a value reaches it, and is read."""
+REACH = ("fed", "read", "live", "end")
+"""Kinds of columns that tell of each option what feeds it and what reads it."""
 
 _COSTS = ("blocks", "macs", "params", "values moved")
 
@@ -39,15 +39,16 @@ class GraphFeatures:
     ``longest ...``        the same along the heaviest path from input to output, each cost for
                            itself; left out for chains, where it is the total
     ``fed`` ``read``       one an option: the share of its places where it was chosen and a value
-    ``live``               reaches it, the output would read it, or both; then their sums over the
-                           choices with an option of that name. Left out where nothing is pruned
+    ``live`` ``end``       reaches it, the output would read it, both, or it is a dead end;
+                           then their sums over the choices with an option of that name. Left out
+                           where nothing is pruned
     =====================  =======================================================================
 
     Attributes:
         names: of the columns.
         counts: the columns of blocks.
         costs: the columns ``total`` and ``longest``, whose sizes differ by orders of magnitude.
-        reach: the columns ``fed``, ``read`` and ``live``; empty where nothing is pruned.
+        reach: the columns ``fed``, ``read``, ``live`` and ``end``; empty where nothing is pruned.
     """
 
     names: tuple[str, ...]
@@ -129,7 +130,8 @@ class GraphFeatures:
             parts.append(self._longest(X, placed, live))
         if self._graph.prunes:
             fed = np.stack([alive[node.name] for node in self._graph.nodes], axis=1)
-            parts += [self._reach(X, kind) for kind in (fed, self._graph.read(X), live)]
+            kinds = (fed, self._graph.read(X), live, self._graph.dead_ends(X))
+            parts += [self._reach(X, kind) for kind in kinds]
         return np.hstack(parts)
 
     def _longest(self, X: IntArray, placed: IntArray, live: BoolArray) -> FloatArray:

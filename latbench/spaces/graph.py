@@ -167,6 +167,50 @@ class StaticGraph:
                     wanted[name] |= chosen & wanted[node.name]
         return np.stack([wanted[node.name] for node in self.nodes], axis=1)
 
+    def dead_ends(self, X: IntArray) -> BoolArray:
+        """Return which nodes hold an operation whose value comes to nothing, unjoined, (n, nodes).
+
+        What is joined with others is dropped together with the join that nobody reads. An operation
+        that reaches no join, or is alone in it, and whose readers, if any, are dead ends as well,
+        is a value at the end of a graph, which some compilers keep.
+
+        Args:
+            X: architectures, (n, choices).
+        """
+        n = len(X)
+        holds: dict[str, BoolArray] = {INPUT: np.ones(n, dtype=np.bool_)}
+        for node in self.nodes:
+            found = np.zeros(n, dtype=np.bool_)
+            for chosen, candidate in self.chosen(node, X):
+                found |= chosen & self._holds(candidate, holds, n)
+            holds[node.name] = found
+        unjoined = {name: np.ones(n, dtype=np.bool_) for name in self.shapes}
+        ends: BoolArray = np.stack([holds[node.name] for node in self.nodes], axis=1)
+        ends &= ~self.read(X)
+        for position in range(len(self.nodes) - 1, -1, -1):
+            node = self.nodes[position]
+            ends[:, position] &= unjoined[node.name]
+            for chosen, candidate in self.chosen(node, X):
+                alone = ends[:, position]
+                if candidate.operation.joins:
+                    alone = alone & (
+                        np.sum([holds[name] for name in candidate.inputs], axis=0) == 1
+                    )
+                for name in candidate.inputs:
+                    unjoined[name] &= ~(chosen & holds[node.name]) | alone
+        return ends
+
+    @staticmethod
+    def _holds(candidate: Candidate, holds: dict[str, BoolArray], n: int) -> BoolArray:
+        """Return where ``candidate`` is an operation, fed or not; a connection is what it takes."""
+        operation = candidate.operation
+        if operation.is_zero:
+            return np.zeros(n, dtype=np.bool_)
+        if not (operation.joins or operation.passes_through):
+            return np.ones(n, dtype=np.bool_)
+        found: BoolArray = np.logical_or.reduce([holds[name] for name in candidate.inputs], axis=0)
+        return found
+
     @staticmethod
     def _reached(candidate: Candidate, alive: dict[str, BoolArray], n: int) -> BoolArray:
         if candidate.operation.is_zero:

@@ -13,8 +13,9 @@ from latbench.prediction import metrics
 from latbench.prediction.expectation import ChoiceSum
 from latbench.prediction.inputs import FloatArray, IntArray, Space
 from latbench.predictor import Predictor
-from latbench_predictors import one_hot
+from latbench_predictors import known_options, one_hot
 from latbench_predictors.device_prior import Cell, clipped, fitted, variances
+from latbench_predictors.known_options import BETWEEN, HAD, share
 from latbench_predictors.sources import Tables, known, learn
 
 # What is assumed before there is a label, to choose labels by; the mean is nearly free.
@@ -38,7 +39,7 @@ class Transfer(Predictor):
     uses_tables: ClassVar[bool] = True
     intercept_ms_: float
     options_ms_: FloatArray
-    seen_: npt.NDArray[np.bool_]
+    seen_: known_options.Known
     labels_: int
     agreement_: FloatArray
     probabilities_: FloatArray
@@ -127,7 +128,7 @@ class Transfer(Predictor):
         columns = one_hot.columns(self.space, X)
         self.options_ms_, self.probabilities_ = fitted(design, belief, X, y)
         self.intercept_ms_ = float(np.mean(y - self.options_ms_[columns].sum(axis=1)))
-        self.seen_ = one_hot.known(self.space, X)
+        self.seen_ = known_options.known(self.space, X)
         self.labels_ = len(np.unique(X, axis=0))
         self.agreement_ = _agreement(design.sources[columns].sum(axis=1), y)
 
@@ -138,8 +139,13 @@ class Transfer(Predictor):
         return total
 
     def _coverage(self, X: IntArray) -> FloatArray:
-        share: FloatArray = self.seen_[one_hot.columns(self.space, X)].mean(axis=1)
-        return share
+        return share(self.seen_, self.space, X, HAD, BETWEEN)
+
+    def _interpolated(self, X: IntArray) -> FloatArray:
+        return share(self.seen_, self.space, X, BETWEEN)
+
+    def _unknown(self, X: IntArray) -> list[str]:
+        return known_options.unknown(self.seen_, self.space, X)
 
     def _sum_over_choices(self) -> ChoiceSum:
         rows = np.split(self.options_ms_, one_hot.starts(self.space)[1:])

@@ -87,7 +87,7 @@ class WholeNetwork:
         return Described(np.hstack(options), costs, counts)
 
     def _shared_reach(self, reach: FloatArray) -> FloatArray:
-        """Return the columns ``fed``, ``read`` and ``live`` with those of like choices summed."""
+        """Return the columns of :data:`features.REACH` with those of like choices summed."""
         if not reach.shape[1]:
             return reach
         options = len(self._own)

@@ -82,6 +82,23 @@ def test_what_is_fed_and_read_is_told_apart(cells: SearchSpace) -> None:
     assert found["live nor_conv_3x3"].tolist() == [1, 1, 1]
 
 
+def test_a_dead_end_is_joined_by_nothing(cells: SearchSpace) -> None:
+    """A dead operation is an end if it is alone at its node, and so is what it alone reads."""
+    tail = "+|none~0|{}~1|none~2|"
+    ends = [
+        "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|" + tail.format("nor_conv_1x1"),
+        "|nor_conv_3x3~0|+|avg_pool_3x3~0|nor_conv_3x3~1|" + tail.format("nor_conv_1x1"),
+        "|none~0|+|avg_pool_3x3~0|skip_connect~1|+|nor_conv_1x1~0|none~1|none~2|",
+        "|nor_conv_3x3~0|+|none~0|avg_pool_3x3~1|+|nor_conv_1x1~0|none~1|none~2|",
+        "|nor_conv_3x3~0|+|avg_pool_3x3~0|avg_pool_3x3~1|+|nor_conv_1x1~0|none~1|none~2|",
+    ]
+    found = by_name(cells, np.array([cells.encode(text) for text in (LIVE, UNFED, *ends)]))
+    assert found["end nor_conv_3x3"].tolist() == [0, 0, 1, 0, 0, 1, 0]
+    assert found["end avg_pool_3x3"].tolist() == [0, 0, 0, 0, 1, 1, 0]
+    assert not any(found["end none"])
+    assert not any(found["end nor_conv_1x1"])
+
+
 def test_of_unconnected_cells_the_first_is_fed_and_the_last_is_read(cells: SearchSpace) -> None:
     """Where nothing passes a cell, its value reaches the next no more: a share of six is left."""
     text = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|nor_conv_1x1~2|"

@@ -146,6 +146,6 @@ def test_the_bars_are_met() -> None:
     """gbdt has 95 % of cells within 10 % on Gold 6226, 68 on RasPi 4, 72 and 47 on the Pixels."""
     read = public_tables.load(public_tables.HELP_NB201, Path(DATA or ""), nb201_900.DEVICES, 15_625)
     cells = nb201_900.connected(read.space, read.X)
-    found = nb201_900._draw("gbdt, tolerance 0.1", read, cells, 900, seed=0)
+    found = nb201_900.draw("gbdt, tolerance 0.1", read, cells, 900, seed=0)
     for device, bar in {"gold_6226": 95, "raspi4": 68, "pixel3": 72, "pixel2": 47}.items():
         assert (found[device]["within_predicted_10"] or 0) > bar

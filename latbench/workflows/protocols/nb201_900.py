@@ -65,7 +65,7 @@ def rows(request: Request) -> list[Row]:
     runs = [(method, count) for method in OURS for count in labels]
     found = [_published()]
     for done, (method, count) in enumerate(runs, start=1):
-        draws = [_draw(method, read, cells, count, seed) for seed in request.draws]
+        draws = [draw(method, read, cells, count, seed) for seed in request.draws]
         found += ours(method, count, None, draws)
         request.report(done, len(runs))
     for method, pruned in CEILINGS.items():
@@ -103,7 +103,7 @@ def _band(percent: int) -> str:
     return f"within_predicted_{percent}"
 
 
-def _draw(
+def draw(
     method: str, read: Latencies, cells: IntArray, labels: int, seed: int
 ) -> dict[str, Scores]:
     """Return the scores by device for one draw of the labels."""
