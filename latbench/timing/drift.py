@@ -18,13 +18,19 @@ _MAD_TO_SD = 1.4826
 def drift_of(history_ms: Sequence[float], protocol: Protocol) -> float:
     """Return s_drift, the relative standard deviation between repeats of one subject.
 
-    It is ``1.4826 * MAD(ln T)`` over the history of one subject on one device instance, or the
-    protocol's floor while the history is too short to tell.
+    It begins at the protocol's floor. What the history of one subject on one device instance tells,
+    ``1.4826 * MAD(ln T)``, joins it as variances do, with one degree of freedom for each value but
+    the first: ``drift_repeats`` values count as much as the floor. A machine that is restless from
+    its first minutes has wide intervals from then on, and two values that happen to agree prove
+    nothing.
     """
-    if len(history_ms) < protocol.drift_repeats:
+    if len(history_ms) < 2:
         return protocol.drift_floor
     logs = np.log(np.asarray(history_ms, dtype=np.float64))
-    return _MAD_TO_SD * float(np.median(np.abs(logs - np.median(logs))))
+    seen = _MAD_TO_SD * float(np.median(np.abs(logs - np.median(logs))))
+    weights = np.array([protocol.drift_repeats - 1, len(logs) - 1], dtype=np.float64)
+    squares = np.array([protocol.drift_floor, seen]) ** 2
+    return math.sqrt(float(weights @ squares / weights.sum())) if weights.any() else seen
 
 
 @dataclass(frozen=True)

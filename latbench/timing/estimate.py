@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal
 
+import numpy as np
+
 from latbench.timing.bootstrap import half_width
 from latbench.timing.protocol import Protocol
 from latbench.timing.rounds import Round, by_process
 from latbench.timing.tail import tail_quantile_ms
-from latbench.timing.undisturbed import Digest, undisturbed_ms
+from latbench.timing.undisturbed import LEAST_QUIET, Digest, undisturbed_ms
 
 Status = Literal["ok", "unconverged", "unstable", "failed"]
 
@@ -100,10 +102,11 @@ def _unstable(rounds: Sequence[Round], clean: Sequence[Round], protocol: Protoco
         kept = "" if clean else ", so the estimate uses them all"
         share = f"{tainted} of {len(rounds)} rounds"
         reasons.append(f"{share} are tainted by {', '.join(causes)}{kept}")
-    digests = [one.digest for one in clean or rounds]
-    samples, quiet = sum(one.samples for one in digests), sum(one.quiet for one in digests)
-    if quiet < min(protocol.quiet_min, samples):
-        reasons.append(f"the core was quiet for only {quiet} of {samples} samples")
+    quiet = float(np.mean([one.digest.quiet / one.digest.samples for one in clean or rounds]))
+    if quiet < LEAST_QUIET:
+        reasons.append(
+            f"the core was quiet for only {quiet:.0%} of the samples, so it is their median"
+        )
     return reasons
 
 

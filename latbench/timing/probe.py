@@ -1,9 +1,10 @@
 """The probe: fixed work between samples, which tells whether the core runs at its full speed.
 
-A core that shares its execution units with another hardware thread does the same work more slowly,
-and on a virtual machine no counter tells. The probe does: a small matrix product uses the same
-units as the networks that are timed, stays in the nearest cache, and takes some microseconds, so
-that it can stand between any two runs.
+A core whose execution units or caches others use as well does the same work more slowly, and on a
+virtual machine no counter tells. The probe does: a matrix product uses the same units as the
+networks that are timed, and its operands, some hundred kilobytes, the same caches. A product that
+fits into the nearest cache would not see neighbours that crowd the outer ones; this one takes some
+tens of microseconds, so that it can still stand between any two runs.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from typing import Protocol
 
 import numpy as np
 
-# The largest product that OpenBLAS computes in the calling thread, however many it may use.
-_SIDE = 64
+# A pile of products: OpenBLAS computes those of at most 64**3 multiplications in the calling thread,
+# however many it may use.
+_LEFT, _RIGHT = (4, 24, 288), (288, 36)
 # Readings are counted in steps of half a percent of the shortest, up to some eighty times it.
 _STEPS = 200
 _BINS = 1 << 14
-_FIRST_READINGS = 2000
+_FIRST_READINGS = 1000
 _UPDATE_READINGS = 256
 # A core of a busy host is seldom undisturbed, but this share of the readings finds it so.
 _FAST_SHARE = 0.01
@@ -47,7 +49,7 @@ class CoreProbe:
     """
 
     def __init__(self, tolerance: float, read_ns: Callable[[], int] = time.perf_counter_ns) -> None:
-        """Take the first readings (some 20 ms).
+        """Take the first readings (some tens of milliseconds).
 
         Args:
             tolerance: relative distance from the fast level that still counts as quiet.
@@ -55,8 +57,11 @@ class CoreProbe:
         """
         self._tolerance = tolerance
         self._read_ns = read_ns
-        self._factor = np.full((_SIDE, _SIDE), 0.5, dtype=np.float32)
-        self._product = np.empty_like(self._factor)
+        self._factors = (
+            np.full(_LEFT, 0.5, dtype=np.float32),
+            np.full(_RIGHT, 0.5, dtype=np.float32),
+        )
+        self._product = np.matmul(*self._factors)
         self._counts = [0] * _BINS
         self._readings = 0
         self._limit_ns = 0.0
@@ -88,11 +93,11 @@ class CoreProbe:
         return min(self._read_ns() - start, longest_ns - 1)
 
     def _reading(self) -> int:
-        read_ns, factor, product = self._read_ns, self._factor, self._product
+        read_ns, (left, right), product = self._read_ns, self._factors, self._product
         start = read_ns()
-        np.matmul(factor, factor, out=product)
+        np.matmul(left, right, out=product)
         middle = read_ns()
-        np.matmul(factor, factor, out=product)
+        np.matmul(left, right, out=product)
         return min(middle - start, read_ns() - middle)
 
     def _count(self, took_ns: int) -> None:

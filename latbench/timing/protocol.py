@@ -39,10 +39,9 @@ class Protocol:
         warmup_min_ms: wall time since the subject's first run; other subjects' turns count.
         warmup_cap_ms: time spent on the subject alone, after which there is no steady state.
         sentinel_runs: runs of the sentinel before each pass over the subjects.
-        drift_floor: relative standard deviation of drift until ``drift_repeats`` repeats exist.
-        drift_repeats: repeats of a subject from which its drift is measured.
+        drift_floor: relative standard deviation of drift before any repeat is measured.
+        drift_repeats: repeats of a subject that count as much as the floor.
         taint_limit: share of tainted rounds above which an estimate is unstable.
-        quiet_min: quiet samples of a subject below which it is so too.
         confidence: coverage of the published interval.
         bootstrap: resamples of the bootstrap.
         seed: seed of the bootstrap and of the order of subjects.
@@ -56,7 +55,7 @@ class Protocol:
     round_runs_min: int = 5
     probe_every_ms: float = 0.1
     probe_wait_ms: float = 5.0
-    probe_tolerance: float = 0.10
+    probe_tolerance: float = 0.05
     rounds_min: int = 12
     rounds_max: int = 60
     half_width: float = 0.01
@@ -73,7 +72,6 @@ class Protocol:
     drift_floor: float = 0.01
     drift_repeats: int = 10
     taint_limit: float = 0.30
-    quiet_min: int = 5
     confidence: float = 0.95
     bootstrap: int = 1000
     seed: int = 0

@@ -5,12 +5,16 @@ model of Chen and Revels, arXiv 1608.04295, who therefore take the minimum). So 
 runs was undisturbed, these are the fastest ones, and their median is the q/2 quantile of all runs.
 On a quiet machine q is 1, and this is the plain median.
 
-The probe tells q, but it is a short look at one part of a core: a run is long, and neighbours that
-crowd the outer caches or the path to memory slow a network and hardly the probe. So a run counts as
-undisturbed only if sixteen looks in a row would have been quiet: q is the sixteenth power of the
-share of runs with two quiet looks, and at least 1 %. The power is what made two measurements agree
-best on a busy host (``benchmarks/README.md``); on a core of one's own every look is quiet and the
-power changes nothing.
+The probe tells q, but it is a short look, and a run is long and uses more of the machine. So a run
+counts as undisturbed only if eight looks in a row would have been quiet: q is the eighth power of
+the share of runs with two quiet looks, and at least 1 %. Where less than a third of the runs have
+two quiet looks, the core is disturbed as a rule: hardly any run is undisturbed, and which ones is a
+matter of luck. The latency is then the median of all runs, which repeats better, and the estimate
+is called unstable.
+
+Power and third are what made two measurements agree best on a busy host, in its calmer and in its
+busier hours (``benchmarks/README.md``). On a core of one's own every look is quiet and neither
+matters.
 """
 
 from __future__ import annotations
@@ -25,7 +29,8 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 
 LEAST_SHARE = 0.01
-_LOOKS = 16
+LEAST_QUIET = 1 / 3
+_LOOKS = 8
 _MOST_VALUES = 32
 _JUST_BESIDE = (1 - 1e-5, 1 + 1e-5)
 _HALF = 0.5 * (1 + 1e-4)
@@ -36,7 +41,8 @@ _ONE_THREAD = 64**3
 
 def undisturbed_share(quiet: FloatArray) -> FloatArray:
     """Return the share of runs that were undisturbed, from those with quiet looks on both sides."""
-    share: FloatArray = np.maximum(LEAST_SHARE, quiet**_LOOKS)
+    share = np.maximum(LEAST_SHARE, quiet**_LOOKS)
+    share[quiet < LEAST_QUIET] = 1.0
     return share
 
 

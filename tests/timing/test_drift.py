@@ -12,10 +12,19 @@ PROTOCOL = Protocol()
 LATENCIES = st.lists(st.floats(0.01, 1000), min_size=10, max_size=40)
 
 
-@given(st.lists(st.floats(0.01, 1000), max_size=9))
-def test_a_short_history_gives_the_floor(history_ms: list[float]) -> None:
-    """Nine repeats do not tell drift."""
+@given(st.lists(st.floats(0.01, 1000), max_size=1))
+def test_no_repeat_gives_the_floor(history_ms: list[float]) -> None:
+    """One value repeats nothing."""
     assert drift_of(history_ms, PROTOCOL) == PROTOCOL.drift_floor
+
+
+def test_a_restless_device_is_told_from_its_first_repeats() -> None:
+    """Three values several per cent apart count, a third as much as nine would."""
+    restless = [1.0, 1.05, 1.1]
+    seen = 1.4826 * float(np.median(np.abs(np.log(restless) - math.log(1.05))))
+    expected = math.sqrt((9 * PROTOCOL.drift_floor**2 + 2 * seen**2) / 11)
+    assert drift_of(restless, PROTOCOL) == pytest.approx(expected)
+    assert expected > 2 * PROTOCOL.drift_floor
 
 
 @given(LATENCIES, st.floats(0.01, 100))
@@ -32,9 +41,12 @@ def test_drift_is_the_relative_standard_deviation() -> None:
     assert drift_of(history_ms.tolist(), PROTOCOL) == pytest.approx(0.02, rel=0.05)
 
 
-def test_a_calm_device_may_drift_less_than_the_floor() -> None:
-    """Ten repeats that agree replace the floor."""
-    assert drift_of([3.0] * 10, PROTOCOL) == 0.0
+def test_a_calm_device_comes_to_drift_less_than_the_floor() -> None:
+    """Repeats that agree count as much as the floor at ten, and far more at a thousand."""
+    floor = PROTOCOL.drift_floor
+    assert drift_of([3.0] * 2, PROTOCOL) == pytest.approx(floor * math.sqrt(0.9))
+    assert drift_of([3.0] * 10, PROTOCOL) == pytest.approx(floor * math.sqrt(0.5))
+    assert drift_of([3.0] * 1000, PROTOCOL) < floor / 10
 
 
 def test_noise_is_the_mape_of_a_perfect_predictor() -> None:

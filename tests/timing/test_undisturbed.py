@@ -71,24 +71,32 @@ def test_every_mixture_lies_among_the_values_of_its_rounds(rounds: list[Digest])
         assert values_ms[0] <= latency_ms <= values_ms[-1]
 
 
-@pytest.mark.parametrize("disturbed", [0.0, 0.3, 0.6, 0.9])
+@pytest.mark.parametrize("disturbed", [0.0, 0.2, 0.5, 0.8])
 def test_disturbed_runs_do_not_move_it(disturbed: float) -> None:
     """However many runs are slowed by 10 to 80 %, the undisturbed latency is found within 1 %."""
     rng = np.random.default_rng(1)
     found = [undisturbed_ms(on_a_shared_host(rng, disturbed)) for _ in range(40)]
     assert np.mean(found) == pytest.approx(1.0, abs=0.01)
     assert np.std(found) < 0.01
-    if disturbed == 0.9:
+    if disturbed == 0.8:
         rounds = on_a_shared_host(rng, disturbed)
         assert np.median([value for one in rounds for value in one.values_ms]) > 1.2
 
 
-def test_the_share_is_never_taken_to_be_nothing() -> None:
-    """Runs without one quiet look are not told from each other by it: the fastest 1 % count."""
-    assert undisturbed_share(np.array([0.0, 0.5, 1.0])).tolist() == [0.01, 0.01, 1.0]
-    assert undisturbed_share(np.array([0.9]))[0] == pytest.approx(0.9**16)
-    rounds = [Digest(tuple(np.arange(1.0, 101.0)), 100, 0)]
+def test_the_share_falls_faster_than_the_quiet_looks() -> None:
+    """Eight looks in a row have to be quiet; at least 1 % of the runs count as undisturbed."""
+    assert undisturbed_share(np.array([1.0]))[0] == 1.0
+    assert undisturbed_share(np.array([0.9]))[0] == pytest.approx(0.9**8)
+    assert undisturbed_share(np.array([0.4]))[0] == 0.01
+    rounds = [Digest(tuple(np.arange(1.0, 101.0)), 100, 40)]
     assert undisturbed_ms(rounds) == pytest.approx(1.0)
+
+
+def test_a_core_that_is_disturbed_as_a_rule_has_its_median() -> None:
+    """Below a third of quiet looks the few undisturbed runs are a matter of luck."""
+    assert undisturbed_share(np.array([0.0, 0.3])).tolist() == [1.0, 1.0]
+    rounds = [Digest(tuple(np.arange(1.0, 101.0)), 100, 30)]
+    assert undisturbed_ms(rounds) == pytest.approx(50.5)
 
 
 def test_long_rounds_are_thinned_and_count_no_more_than_short_ones() -> None:
