@@ -69,21 +69,20 @@ def _repeating(store: Store, subjects: Sequence[Subject], folder: Path) -> Itera
         f"{len(subjects)} blocks measured twice, at least {_APART_S:.0f} s apart, agree within 1 %",
         "95 % of them, 1 s each",
         f"{agree:.0f} %, {seconds:.2f} s each; {_spread(ratios)}",
-        f"on every second block: {'; '.join(_rivals(subjects, folder))}",
+        f"{_both_ok(first.rows, second.rows)}; on every second block: "
+        f"{'; '.join(_rivals(subjects, folder))}",
         agree >= 95 and seconds <= 1,
     )
-    inside = [
-        one.low_ms <= other.latency_ms <= one.high_ms
-        for a, b in zip(first.rows, second.rows, strict=True)
-        for one, other in ((a, b), (b, a))
-    ]
-    held = 100 * float(np.mean(inside))
+    every = list(zip(first.rows, second.rows, strict=True))
+    settled = [pair for pair in every if all(one.status != "unstable" for one in pair)]
+    held, told = _held(settled), _held(every)
     widths = [(one.high_ms - one.low_ms) / (2 * one.latency_ms) for one in first.rows]
     yield Row(
-        "95 % intervals that hold the other measurement of the pair",
+        "95 % intervals that hold the other measurement of the pair, neither `unstable`",
         "93 %",
-        f"{held:.0f} % of {len(inside)}",
-        f"their median half-width {np.median(widths):.2%}",
+        f"{held:.0f} % of {2 * len(settled)}",
+        f"their median half-width {np.median(widths):.2%}; with the unstable ones {told:.0f} % of "
+        f"{2 * len(every)}",
         held >= 93,
     )
     with _busy_loops():
@@ -171,6 +170,31 @@ class _Found:
         assert row.low_ms is not None
         assert row.high_ms is not None
         return cls(row.latency_ms, row.low_ms, row.high_ms, row.status)
+
+
+def _held(pairs: Sequence[tuple[_Found, _Found]]) -> float:
+    """Return the percentage of intervals that hold the other's estimate; NaN if there is none."""
+    inside = [
+        one.low_ms <= other.latency_ms <= one.high_ms
+        for pair in pairs
+        for one, other in (pair, pair[::-1])
+    ]
+    return 100 * float(np.mean(inside)) if inside else float("nan")
+
+
+def _both_ok(first: Sequence[_Found], second: Sequence[_Found]) -> str:
+    """Return how those agree that both measurements call ok."""
+    ratios = np.array(
+        [
+            b.latency_ms / a.latency_ms
+            for a, b in zip(first, second, strict=True)
+            if a.status == b.status == "ok"
+        ]
+    )
+    if not len(ratios):
+        return "none is `ok` both times"
+    agree = 100 * float(np.mean(np.abs(ratios - 1) <= _AGREE))
+    return f"of the {len(ratios)} that are `ok` both times {agree:.0f} %, {_spread(ratios)}"
 
 
 @dataclass(frozen=True)

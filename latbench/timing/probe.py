@@ -16,8 +16,8 @@ from typing import Protocol
 
 import numpy as np
 
-# A pile of products: OpenBLAS computes those of at most 64**3 multiplications in the calling thread,
-# however many it may use.
+# A pile of products: OpenBLAS computes those of at most 64**3 multiplications in the calling
+# thread, however many it may use.
 _LEFT, _RIGHT = (4, 24, 288), (288, 36)
 # Readings are counted in steps of half a percent of the shortest, up to some eighty times it.
 _STEPS = 200

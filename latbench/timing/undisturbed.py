@@ -105,10 +105,17 @@ class Pool:
     @property
     def latency_ms(self) -> float:
         """The undisturbed latency of all rounds together."""
+        return self._median_of_fastest(float(undisturbed_share(self._quiet.mean(keepdims=True))[0]))
+
+    @property
+    def fastest_ms(self) -> float:
+        """What it would be if only the least share of all runs was undisturbed."""
+        return self._median_of_fastest(LEAST_SHARE)
+
+    def _median_of_fastest(self, share: float) -> float:
         reached = self._reached.mean(axis=0)
         middle = (reached + np.concatenate([[0.0], reached[:-1]])) / 2
-        share = undisturbed_share(self._quiet.mean(keepdims=True))
-        return float(np.interp(share[0] / 2, middle, self._values))
+        return float(np.interp(share / 2, middle, self._values))
 
     def latencies_ms(self, times: npt.NDArray[np.int64]) -> FloatArray:
         """Return the undisturbed latency of each mixture, (mixtures,).

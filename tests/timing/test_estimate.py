@@ -148,6 +148,7 @@ def test_a_core_that_is_disturbed_as_a_rule_is_unstable() -> None:
             assert found.latency_ms == pytest.approx(1.0145)
             assert found.reason is not None
             assert "the core was quiet for only 30% of the samples" in found.reason
+            assert found.low_ms < 1.0 < found.latency_ms < found.high_ms < 1.05
         else:
             assert found.latency_ms == pytest.approx(1.0)
 
