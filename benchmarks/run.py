@@ -15,6 +15,8 @@ NAMES = (
     "lookup",
     "predicting_speed",
     "intervals",
+    "predicting",
+    "protocols",
     "proposing",
     "mobilenet",
     "measuring",

@@ -189,14 +189,10 @@ class Sweep:
         return failed, cut
 
     def _failures(self, jobs: Mapping[str, Workload]) -> dict[str, str]:
-        failed = {}
-        for job in jobs:
-            row = self._store.measurement(job)
-            if row is None:
-                failed[job] = "the budget was spent before its turn; run the command again"
-            elif row.latency_ms is None:
-                failed[job] = row.reason or row.status
-        return failed
+        return {
+            job: why or "the budget was spent before its turn; run the command again"
+            for job, why in self._store.without_latency(jobs).items()
+        }
 
     def _register(self, subjects: Sequence[Subject]) -> list[str]:
         for subject in subjects:

@@ -74,6 +74,34 @@ class Reader:
         )
         return [MeasurementRow(**row) for row in rows]
 
+    def without_latency(self, job_ids: Iterable[str]) -> dict[str, str | None]:
+        """Return why those of ``job_ids`` have no latency that have none, by job.
+
+        It is the reason of the newest attempt, or its status if that has none; None where there was
+        no attempt.
+        """
+        measurements = schema.measurements
+        wanted = list(job_ids)
+        attempts: dict[str, RowMapping] = {}
+        for start in range(0, len(wanted), _AT_ONCE):
+            some = measurements.c.job_id.in_(wanted[start : start + _AT_ONCE])
+            newest = (
+                select(
+                    measurements.c.job_id,
+                    measurements.c.status,
+                    measurements.c.reason,
+                    measurements.c.latency_ms,
+                )
+                .where(some)
+                .order_by(measurements.c.attempt)
+            )
+            attempts.update((row["job_id"], row) for row in self._rows(newest))
+        return {
+            job: None if (row := attempts.get(job)) is None else row["reason"] or row["status"]
+            for job in wanted
+            if job not in attempts or attempts[job]["latency_ms"] is None
+        }
+
     def measured(self, job_ids: Iterable[str], retry_failed: bool = False) -> set[str]:
         """Return those of ``job_ids`` that need no work.
 

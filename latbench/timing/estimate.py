@@ -14,7 +14,7 @@ from latbench.timing.bootstrap import half_width
 from latbench.timing.protocol import Protocol
 from latbench.timing.rounds import Round, by_process
 from latbench.timing.tail import tail_quantile_ms
-from latbench.timing.undisturbed import LEAST_QUIET, Digest, Pool
+from latbench.timing.undisturbed import LEAST_QUIET, Digest, undisturbed_ms
 
 Status = Literal["ok", "unconverged", "unstable", "failed"]
 
@@ -28,8 +28,7 @@ class Estimate:
     Attributes:
         latency_ms: the undisturbed latency; not a number if the status is ``failed``.
         low_ms, high_ms: the published interval, ``latency_ms * (1 -+ u)``, with
-            ``u = sqrt(half_width**2 + (1.96 * drift)**2)`` (for a confidence of 95 %). Where the
-            core is disturbed as a rule, ``low_ms`` reaches down to the fastest runs.
+            ``u = sqrt(half_width**2 + (1.96 * drift)**2)`` (for a confidence of 95 %).
         half_width: h, relative, from the rounds alone: what a tolerance of 1 % refers to.
         drift: relative standard deviation between repeats at other times.
         p90_ms: 90th percentile of single runs, where there are enough of them to tell.
@@ -74,20 +73,16 @@ class Estimate:
         clean = [one for one in rounds if not one.taints]
         used = clean or rounds
         processes = by_process(used)
-        pool = Pool([one.digest for one in used])
-        latency_ms = pool.latency_ms
+        latency_ms = undisturbed_ms(one.digest for one in used)
         h = half_width(
             list(processes.values()), protocol.bootstrap, protocol.confidence, protocol.seed
         )
         u = math.hypot(h, NormalDist().inv_cdf((1 + protocol.confidence) / 2) * drift)
-        # Where the core is disturbed as a rule, the undisturbed latency lies below the median.
-        disturbed = _quiet_share(used) < LEAST_QUIET
-        lowest_ms = pool.fastest_ms if disturbed else latency_ms
         unstable = _unstable(rounds, clean, protocol)
         unconverged = _unconverged(processes, h, steady, protocol)
         return cls(
             latency_ms=latency_ms,
-            low_ms=lowest_ms * max(0.0, 1 - u),
+            low_ms=latency_ms * max(0.0, 1 - u),
             high_ms=latency_ms * (1 + u),
             half_width=h,
             drift=drift,
@@ -107,16 +102,11 @@ def _unstable(rounds: Sequence[Round], clean: Sequence[Round], protocol: Protoco
         kept = "" if clean else ", so the estimate uses them all"
         share = f"{tainted} of {len(rounds)} rounds"
         reasons.append(f"{share} are tainted by {', '.join(causes)}{kept}")
-    quiet = _quiet_share(clean or rounds)
+    digests = [one.digest for one in clean or rounds]
+    quiet = float(np.mean([one.quiet / one.samples for one in digests]))
     if quiet < LEAST_QUIET:
-        reasons.append(
-            f"the core was quiet for only {quiet:.0%} of the samples, so it is their median"
-        )
+        reasons.append(f"the core was quiet for only {quiet:.0%} of the samples")
     return reasons
-
-
-def _quiet_share(rounds: Sequence[Round]) -> float:
-    return float(np.mean([one.digest.quiet / one.digest.samples for one in rounds]))
 
 
 def _unconverged(

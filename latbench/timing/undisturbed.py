@@ -8,9 +8,8 @@ On a quiet machine q is 1, and this is the plain median.
 The probe tells q, but it is a short look, and a run is long and uses more of the machine. So a run
 counts as undisturbed only if eight looks in a row would have been quiet: q is the eighth power of
 the share of runs with two quiet looks, and at least 1 %. Where less than a third of the runs have
-two quiet looks, the core is disturbed as a rule: hardly any run is undisturbed, and which ones is a
-matter of luck. The latency is then the median of all runs, which repeats better, and the estimate
-is called unstable.
+two quiet looks, hardly any run is undisturbed, and whether there is one among those that were timed
+is a matter of luck: such an estimate is called unstable.
 
 Power and third are what made two measurements agree best on a busy host, in its calmer and in its
 busier hours (``benchmarks/README.md``). On a core of one's own every look is quiet and neither
@@ -30,6 +29,7 @@ FloatArray = npt.NDArray[np.float64]
 
 LEAST_SHARE = 0.01
 LEAST_QUIET = 1 / 3
+"""Share of quiet runs below which an estimate is unstable."""
 _LOOKS = 8
 _MOST_VALUES = 32
 _JUST_BESIDE = (1 - 1e-5, 1 + 1e-5)
@@ -41,8 +41,7 @@ _ONE_THREAD = 64**3
 
 def undisturbed_share(quiet: FloatArray) -> FloatArray:
     """Return the share of runs that were undisturbed, from those with quiet looks on both sides."""
-    share = np.maximum(LEAST_SHARE, quiet**_LOOKS)
-    share[quiet < LEAST_QUIET] = 1.0
+    share: FloatArray = np.maximum(LEAST_SHARE, quiet**_LOOKS)
     return share
 
 
@@ -105,17 +104,10 @@ class Pool:
     @property
     def latency_ms(self) -> float:
         """The undisturbed latency of all rounds together."""
-        return self._median_of_fastest(float(undisturbed_share(self._quiet.mean(keepdims=True))[0]))
-
-    @property
-    def fastest_ms(self) -> float:
-        """What it would be if only the least share of all runs was undisturbed."""
-        return self._median_of_fastest(LEAST_SHARE)
-
-    def _median_of_fastest(self, share: float) -> float:
         reached = self._reached.mean(axis=0)
         middle = (reached + np.concatenate([[0.0], reached[:-1]])) / 2
-        return float(np.interp(share / 2, middle, self._values))
+        share = undisturbed_share(self._quiet.mean(keepdims=True))
+        return float(np.interp(share[0] / 2, middle, self._values))
 
     def latencies_ms(self, times: npt.NDArray[np.int64]) -> FloatArray:
         """Return the undisturbed latency of each mixture, (mixtures,).

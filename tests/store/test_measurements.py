@@ -102,3 +102,15 @@ def test_begun_are_the_jobs_of_which_something_is_known(store: Store, new_job: N
     store.add_process(ProcessRow(compiled, "p1", "fp32"))
     assert store.begun([untouched, timed, compiled, "j1:unknown"]) == {timed, compiled}
     assert store.begun([]) == set()
+
+
+def test_without_latency_tells_why(store: Store, new_job: NewJob) -> None:
+    """The newest attempt counts; of what was never tried there is no reason."""
+    measured, failed, again, untried = (new_job(store, workload=f"g1:{name}") for name in "abcd")
+    store.add_measurement(_ok(measured))
+    for reason in ("no memory", "no time"):
+        store.add_measurement(MeasurementRow(failed, "failed", reason))
+    store.add_measurement(MeasurementRow(again, "failed", "no memory"))
+    store.add_measurement(_ok(again))
+    found = store.without_latency([measured, failed, again, untried])
+    assert found == {failed: "no time", untried: None}
