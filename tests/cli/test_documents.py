@@ -19,7 +19,7 @@ from latbench.cli.output import plain, progress, table
 Run = Callable[..., Any]
 Fill = Callable[..., Any]
 
-DATA = os.environ.get("LATBENCH_EVAL_DATA")
+DATA = os.environ.get("LATBENCH_EVAL_DATA") or None
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -16,7 +16,7 @@ from latbench.workflows.protocols import accel_nasbench
 from latbench.workflows.protocols.accel_nasbench import Column, Method
 from latbench.workflows.protocols.rows import Request, Row
 
-DATA = os.environ.get("LATBENCH_EVAL_DATA")
+DATA = os.environ.get("LATBENCH_EVAL_DATA") or None
 needs_data = pytest.mark.skipif(DATA is None, reason="LATBENCH_EVAL_DATA names no data")
 
 PARTS = ["train"] * 200 + ["val"] * 40 + ["test"] * 60

@@ -15,7 +15,7 @@ from latbench.workflows.protocols import help, nasflat
 from latbench.workflows.protocols.help_tables import FBNET, NB201, Table
 from latbench.workflows.protocols.rows import Request, Row
 
-DATA = os.environ.get("LATBENCH_EVAL_DATA")
+DATA = os.environ.get("LATBENCH_EVAL_DATA") or None
 needs_data = pytest.mark.skipif(DATA is None, reason="LATBENCH_EVAL_DATA names no data")
 
 ON_HELPS_TABLES = ("help-nb201", "help-fbnet", "nasflat-fbnet", "nasflat-nb201", "nb201-900")

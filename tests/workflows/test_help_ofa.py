@@ -16,7 +16,7 @@ from latbench.workflows.evaluate import evaluate
 from latbench.workflows.protocols import help_ofa
 from latbench.workflows.protocols.rows import Request, Row
 
-DATA = os.environ.get("LATBENCH_EVAL_DATA")
+DATA = os.environ.get("LATBENCH_EVAL_DATA") or None
 needs_data = pytest.mark.skipif(DATA is None, reason="LATBENCH_EVAL_DATA names no data")
 
 MASKED, UNMASKED = "ridge on log latency", "ridge on log latency, unmasked slots"

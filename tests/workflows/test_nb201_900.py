@@ -17,7 +17,7 @@ from latbench.workflows.evaluate import evaluate
 from latbench.workflows.protocols import ceiling, cell_classes, nb201_900, public_tables
 from latbench.workflows.protocols.rows import Request
 
-DATA = os.environ.get("LATBENCH_EVAL_DATA")
+DATA = os.environ.get("LATBENCH_EVAL_DATA") or None
 needs_data = pytest.mark.skipif(DATA is None, reason="LATBENCH_EVAL_DATA names no data")
 
 NONE, SKIP, SMALL, LARGE = 0, 1, 2, 3

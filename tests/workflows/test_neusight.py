@@ -17,7 +17,7 @@ from latbench.workflows.evaluate import evaluate
 from latbench.workflows.protocols import neusight
 from latbench.workflows.protocols.rows import Request, Row
 
-DATA = os.environ.get("LATBENCH_EVAL_DATA")
+DATA = os.environ.get("LATBENCH_EVAL_DATA") or None
 needs_data = pytest.mark.skipif(DATA is None, reason="LATBENCH_EVAL_DATA names no data")
 
 SEEN, UNSEEN = "Old GPU", "NVIDIA L4"

@@ -20,7 +20,7 @@ from latbench.workflows.protocols import proxyless_lut
 from latbench.workflows.protocols.rows import Request
 from latbench_predictors.lut import LUT
 
-DATA = os.environ.get("LATBENCH_EVAL_DATA")
+DATA = os.environ.get("LATBENCH_EVAL_DATA") or None
 needs_data = pytest.mark.skipif(DATA is None, reason="LATBENCH_EVAL_DATA names no data")
 
 FIRST = "Conv-input:224x224x3-output:112x112x32"
