@@ -15,6 +15,7 @@ import pytest
 
 from latbench.errors import StoreError, UsageError
 from latbench.profiling.channel import pack_times
+from latbench.profiling.ledger import Ledger
 from latbench.profiling.process import Report, Task
 from latbench.profiling.subjects import Subject
 from latbench.profiling.sweep import Instance, Sweep, SweepResult, in_turns
@@ -561,3 +562,24 @@ def test_results_come_in_the_order_of_the_sweeps(
     )
     assert [len(result.jobs) for result in results] == [2, 0, 2]
     assert [len(result.failed) for result in results] == [0, 0, 1]
+
+
+def test_a_ledger_is_the_same_from_reports_and_from_the_store(
+    measure: Measure, named: Named, store: Store
+) -> None:
+    """What it keeps up during a sweep is what a later one reads."""
+    (job,) = measure([named("a")]).jobs
+    read = Ledger(store)
+    read.begin([job])
+    kept = Ledger(store)
+    kept.begin(["j1:not begun"])
+    assert kept["j1:not begun"].rounds == []
+    rows = store.rounds(job)
+    for process in store.processes(job):
+        kept["j1:not begun"].add_process(process)
+    for row in rows:
+        kept["j1:not begun"].add_round(row)
+    assert len(rows) == 6
+    told = [(one.process, one.number, one.digest) for one in read[job].rounds]
+    assert told == [(one.process, one.number, one.digest) for one in kept["j1:not begun"].rounds]
+    assert read[job].steady is kept["j1:not begun"].steady is True
