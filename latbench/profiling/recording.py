@@ -98,10 +98,13 @@ class Recorder:
         Returns:
             whether it is settled; if not, ``job`` should be timed in one more process.
         """
-        estimate = self._estimate(job)
-        if another_process(len(self.clean_rounds(job)), estimate.half_width, self.protocol):
+        rounds, estimate = self._ledger[job].rounds, self._estimate(job)
+        # Those without a clean round count too, or a machine that taints them all would never end.
+        processes = len({one.process for one in rounds})
+        clean = any(not one.taints for one in rounds)
+        if clean and another_process(processes, estimate.half_width, self.protocol):
             return False
-        if self._ledger[job].rounds:
+        if rounds:
             self._add(job, estimate, complete=True)
         self._ledger.close(job)
         return True

@@ -80,7 +80,7 @@ def another_process(processes: int, h: float, protocol: Protocol) -> bool:
     with the root of their number, may be narrow enough.
 
     Args:
-        processes: how many of them gave clean rounds.
+        processes: how many of them there were.
         h: the half-width from their rounds.
         protocol: how it is timed.
     """

@@ -35,7 +35,7 @@ cluster_utils = pytest.importorskip("ray.cluster_utils")
 Named = Callable[..., Subject]
 
 ROOT = Path(latbench.__file__).parents[1]
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 STORE_BYTES = 80 * 2**20
 
 

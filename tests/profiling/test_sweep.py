@@ -168,6 +168,29 @@ def test_what_differs_between_processes_is_timed_in_more(
     assert told[-1] == (6, 6)
 
 
+def test_tainted_processes_are_not_made_up_for_without_end(
+    measure: Measure, named: Named, store: Store, fast: Protocol
+) -> None:
+    """Where the rounds of all later processes are tainted, their number is bounded all the same."""
+
+    class Disturbed(Stage):
+        def _round(self, job: str, number: int, sways: bool) -> dict[str, object]:
+            more = 60_000 * (number % 2)
+            one = super()._round(job, number, sways)
+            times = np.full(3, 2_000_000 + more, dtype=np.int64)
+            return {**one, "times": pack_times(times), "taints": self.taints}
+
+        @property
+        def taints(self) -> list[str]:
+            return ["steal"] if len(self.groups) > 1 else []
+
+    protocol = dataclasses.replace(fast, half_width=0.01, processes_extra=2)
+    disturbed = Disturbed(rounds=4)
+    (job,) = measure([named("a")], executor=disturbed, protocol=protocol).jobs
+    assert len(disturbed.groups) == protocol.processes + protocol.processes_extra
+    assert stored(store, job).status == "unstable"
+
+
 def test_later_processes_know_of_earlier_rounds(
     measure: Measure, named: Named, stage: Stage
 ) -> None:
