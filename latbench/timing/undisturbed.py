@@ -11,9 +11,8 @@ the share of runs with two quiet looks, and at least 1 %. Where less than a thir
 two quiet looks, hardly any run is undisturbed, and whether there is one among those that were timed
 is a matter of luck: such an estimate is called unstable.
 
-Power and third are what made two measurements agree best on a busy host, in its calmer and in its
-busier hours (``benchmarks/README.md``). On a core of one's own every look is quiet and neither
-matters.
+Power and third were chosen on one busy host, by how well two measurements agreed in its calmer and
+in its busier hours. On a core of one's own every look is quiet and neither matters.
 """
 
 from __future__ import annotations
