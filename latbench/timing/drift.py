@@ -30,7 +30,7 @@ def drift_of(history_ms: Sequence[float], protocol: Protocol) -> float:
     seen = _MAD_TO_SD * float(np.median(np.abs(logs - np.median(logs))))
     weights = np.array([protocol.drift_repeats - 1, len(logs) - 1], dtype=np.float64)
     squares = np.array([protocol.drift_floor, seen]) ** 2
-    return math.sqrt(float(weights @ squares / weights.sum())) if weights.any() else seen
+    return math.sqrt(float(weights @ squares / weights.sum()))
 
 
 @dataclass(frozen=True)
