@@ -31,6 +31,6 @@ def judge(share: float) -> Check:
         f"{share:.0%} of the time",
         ""
         if ok
-        else "another thread runs on the same physical core: end it, or, if it is another "
-        "tenant's, take a machine with cores of its own; measuring takes longer until then",
+        else "something else uses the same physical core or its caches: end it, or, if it is "
+        "another tenant's, take a machine of your own; measuring takes longer until then",
     )
