@@ -21,7 +21,7 @@ from latbench.profiling.subjects import Subject
 from latbench.profiling.sweep import Instance, Sweep, SweepResult, in_turns
 from latbench.store import JobRow, MeasurementRow, Store
 from latbench.target import Target
-from latbench.timing import Protocol
+from latbench.timing import Estimate, Protocol
 
 Named = Callable[..., Subject]
 Measure = Callable[..., SweepResult]
@@ -587,22 +587,14 @@ def test_results_come_in_the_order_of_the_sweeps(
     assert [len(result.failed) for result in results] == [0, 0, 1]
 
 
-def test_a_ledger_is_the_same_from_reports_and_from_the_store(
-    measure: Measure, named: Named, store: Store
+def test_a_result_is_that_of_the_rounds_in_the_store(
+    measure: Measure, named: Named, store: Store, fast: Protocol
 ) -> None:
-    """What it keeps up during a sweep is what a later one reads."""
-    (job,) = measure([named("a")]).jobs
-    read = Ledger(store)
-    read.begin([job])
-    kept = Ledger(store)
-    kept.begin(["j1:not begun"])
-    assert kept["j1:not begun"].rounds == []
-    rows = store.rounds(job)
-    for process in store.processes(job):
-        kept["j1:not begun"].add_process(process)
-    for row in rows:
-        kept["j1:not begun"].add_round(row)
-    assert len(rows) == 6
-    told = [(one.process, one.number, one.digest) for one in read[job].rounds]
-    assert told == [(one.process, one.number, one.digest) for one in kept["j1:not begun"].rounds]
-    assert read[job].steady is kept["j1:not begun"].steady is True
+    """What a sweep keeps up in memory is what it wrote: a reader finds the same."""
+    for job in measure([named("a"), named("sways")]).jobs:
+        row, entry = stored(store, job), Ledger(store)[job]
+        assert row.drift is not None
+        found = Estimate.of(entry.rounds, fast, row.drift, entry.steady)
+        assert found.rounds == row.rounds == 6
+        assert (found.latency_ms, found.half_width) == (row.latency_ms, row.half_width)
+        assert (found.low_ms, found.high_ms, found.status) == (row.low_ms, row.high_ms, row.status)
