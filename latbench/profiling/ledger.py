@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from latbench.store import Store
 from latbench.store.rows import ProcessRow, RoundRow
-from latbench.timing import Round, Samples
+from latbench.timing import Digest, Round, Samples, by_process, undisturbed_ms
 
 
 @dataclass
@@ -21,6 +21,11 @@ class Entry:
 
     rounds: list[Round] = field(default_factory=list)
     steady: bool = True
+
+    @property
+    def clean(self) -> dict[str, list[Digest]]:
+        """Its rounds without taints, by process."""
+        return by_process(one for one in self.rounds if not one.taints)
 
     def add_round(self, row: RoundRow) -> None:
         """Take in one more round."""
@@ -42,7 +47,7 @@ class Entry:
 
 
 class Ledger:
-    """The entries of jobs that are not settled yet.
+    """The entries of jobs that are not settled yet, and the latencies that any of them had.
 
     A store that would be asked for all rounds of a job at every step answers most of a sweep's
     questions. What another sweep writes meanwhile into the same jobs is not seen: each settles
@@ -53,24 +58,45 @@ class Ledger:
         """Begin with what ``store`` holds."""
         self._store = store
         self._entries: dict[str, Entry] = {}
+        self._closed: dict[tuple[str, str], float] = {}
 
     def begin(self, jobs: Iterable[str]) -> None:
-        """Take up ``jobs``: those that have no rounds yet without a query for each."""
+        """Take up ``jobs``, and with those that were begun before the company they had.
+
+        Those that have no rounds yet need no query each.
+        """
         wanted = list(jobs)
         begun = self._store.begun(wanted)
         self._entries.update({job: Entry() for job in wanted if job not in begun})
+        self._entries.update({job: self._read(job) for job in begun})
+        for job in self._store.company(begun).difference(wanted):
+            self.close(job)
 
     def __getitem__(self, job: str) -> Entry:
         """Return the entry of ``job``; one that was not taken up comes from the store."""
         if job not in self._entries:
-            entry = Entry()
-            for process in self._store.processes(job):
-                entry.add_process(process)
-            for one in self._store.rounds(job):
-                entry.add_round(one)
-            self._entries[job] = entry
+            self._entries[job] = self._read(job)
         return self._entries[job]
 
+    def seen(self) -> dict[tuple[str, str], float]:
+        """Return the undisturbed latency in ms by job and process, of settled jobs too."""
+        seen = dict(self._closed)
+        for job in self._entries:
+            seen.update(self._latencies(job))
+        return seen
+
     def close(self, job: str) -> None:
-        """Forget the entry of ``job``, which is settled."""
+        """Forget the rounds of ``job``, which is settled; it stays company to the others."""
+        self._closed.update(self._latencies(job))
         self._entries.pop(job, None)
+
+    def _read(self, job: str) -> Entry:
+        entry = Entry()
+        for process in self._store.processes(job):
+            entry.add_process(process)
+        for one in self._store.rounds(job):
+            entry.add_round(one)
+        return entry
+
+    def _latencies(self, job: str) -> dict[tuple[str, str], float]:
+        return {(job, name): undisturbed_ms(group) for name, group in self[job].clean.items()}

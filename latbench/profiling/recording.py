@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
@@ -16,13 +16,15 @@ from latbench.store import Store
 from latbench.store.rows import MeasurementRow, ProcessRow, RoundRow
 from latbench.target import Target
 from latbench.timing import (
+    UNKNOWN_COMPANY,
     Digest,
     Estimate,
+    Levelling,
     Protocol,
     Samples,
     another_process,
-    by_process,
     drift_of,
+    levellings,
 )
 
 _LONGEST_REASON = 500
@@ -42,10 +44,17 @@ class Recorder:
         self._drift: float | None = None
 
     def plan(self, jobs: Iterable[str]) -> dict[str, int]:
-        """Return in how many more processes to time each of ``jobs``, which have no result."""
+        """Return in how many more processes to time each of ``jobs``, which have no result.
+
+        It is none for what was stopped just before it was settled, but one for what failed.
+        """
         wanted = list(jobs)
         self._ledger.begin(wanted)
-        return {job: self._processes_left(job) for job in wanted}
+        reasons = self.store.without_latency(wanted)
+        return {
+            job: max(self._processes_left(job), 0 if reasons.get(job) is None else 1)
+            for job in wanted
+        }
 
     def began(self, provenance: Message) -> None:
         """Take ``provenance`` as that of what is written from now on: a worker began there."""
@@ -57,17 +66,17 @@ class Recorder:
         return provenance(self.target) if self._provenance is None else self._provenance
 
     def _processes_left(self, job: str) -> int:
-        """Return in how many more processes to time ``job``: at least one.
+        """Return in how many more processes to time ``job``.
 
         A process that was stopped before it gave its share of rounds is made up for by another.
         """
         counts = Counter(one.process for one in self._ledger[job].rounds)
         whole = sum(count >= self.protocol.rounds_least for count in counts.values())
-        return max(1, self.protocol.processes - whole)
+        return max(0, self.protocol.processes - whole)
 
     def clean_rounds(self, job: str) -> Before:
         """Return the rounds of ``job`` without taints, by process."""
-        return by_process(one for one in self._ledger[job].rounds if not one.taints)
+        return self._ledger[job].clean
 
     def add_process(self, row: ProcessRow) -> None:
         """Write what one worker process tells of a job."""
@@ -92,13 +101,17 @@ class Recorder:
             MeasurementRow(job, "failed", reason=_one_line(reason), provenance=self.provenance)
         )
 
-    def settle(self, job: str) -> bool:
-        """Store the estimate of ``job`` from all its rounds, unless another process may better it.
+    def settle(self, jobs: Collection[str]) -> set[str]:
+        """Store the estimates of ``jobs``, except of those that another process may better.
 
         Returns:
-            whether it is settled; if not, ``job`` should be timed in one more process.
+            the jobs that are not settled, and should be timed in one more process.
         """
-        rounds, estimate = self._ledger[job].rounds, self._estimate(job)
+        told = self._levellings() if jobs else {}
+        return {job for job in jobs if not self._settle(job, told.get(job, UNKNOWN_COMPANY))}
+
+    def _settle(self, job: str, levelling: Levelling) -> bool:
+        rounds, estimate = self._ledger[job].rounds, self._estimate(job, levelling)
         # Those without a clean round count too, or a machine that taints them all would never end.
         processes = len({one.process for one in rounds})
         clean = any(not one.taints for one in rounds)
@@ -109,22 +122,28 @@ class Recorder:
         self._ledger.close(job)
         return True
 
-    def settle_cut(self, job: str) -> None:
-        """Store the estimate of ``job``, which a budget cut off, if it has any new rounds.
+    def settle_cut(self, jobs: Collection[str]) -> None:
+        """Store the estimates of those of ``jobs``, which a budget cut off, that have new rounds.
 
-        It is not complete: a later sweep goes on, and settles it anew.
+        They are not complete: a later sweep goes on, and settles them anew.
         """
-        rounds = self._ledger[job].rounds
-        known = self.store.measurement(job)
-        if rounds and (known is None or known.rounds != len(rounds)):
-            self._add(job, self._estimate(job), complete=False)
+        told = self._levellings() if jobs else {}
+        for job in jobs:
+            rounds = self._ledger[job].rounds
+            known = self.store.measurement(job)
+            if rounds and (known is None or known.rounds != len(rounds)):
+                estimate = self._estimate(job, told.get(job, UNKNOWN_COMPANY))
+                self._add(job, estimate, complete=False)
 
-    def _estimate(self, job: str) -> Estimate:
+    def _levellings(self) -> dict[str, Levelling]:
+        return levellings(self._ledger.seen(), self.protocol)
+
+    def _estimate(self, job: str, levelling: Levelling) -> Estimate:
         entry = self._ledger[job]
         if self._drift is None:
             history = self.store.sentinel_history(self.target.key, self.instance)
             self._drift = drift_of(history, self.protocol)
-        return Estimate.of(entry.rounds, self.protocol, self._drift, entry.steady)
+        return Estimate.of(entry.rounds, self.protocol, self._drift, entry.steady, levelling)
 
     def _add(self, job: str, estimate: Estimate, complete: bool) -> None:
         self.store.add_measurement(

@@ -29,6 +29,8 @@ from latbench.target import Target
 from latbench.timing import Protocol
 
 GROUP_SIZE = 16
+_LEAST_GROUPS = 4
+_LEAST_COMPANY = 5
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,11 @@ class Sweep:
         total = sum(turns.values())
         rng = np.random.default_rng(self._protocol.seed)
         for number in itertools.count():
+            # Once all groups have run, and not before, each subject's company is known.
+            ended = [job for job, left in turns.items() if left == 0]
+            again = self._recorder.settle(ended)
+            turns = {job: left or 1 for job, left in turns.items() if left or job in again}
+            total += len(again)
             if not turns or time.monotonic() >= deadline:
                 break
             for group in _groups(list(turns), rng):
@@ -146,14 +153,10 @@ class Sweep:
                 failed, cut = self._time({job: workloads[job] for job in group}, deadline)
                 for job in set(group) - cut:
                     turns[job] -= 1
-                    if job in failed or (turns[job] == 0 and self._recorder.settle(job)):
+                    if job in failed:
                         del turns[job]
-                    elif turns[job] == 0:
-                        turns[job] = 1
-                        total += 1
                 self._on_progress(total - sum(turns.values()), total)
-        for job in turns:  # the budget is spent: what has rounds has a value
-            self._recorder.settle_cut(job)
+        self._recorder.settle_cut(turns)  # the budget is spent: what has rounds has a value
 
     def _time(self, group: Mapping[str, Workload], deadline: float) -> tuple[set[str], set[str]]:
         """Time ``group`` in one process; return which jobs failed, and which the budget cut off.
@@ -252,7 +255,11 @@ def in_turns(sweeps: Sequence[Steps]) -> list[SweepResult]:
 
 
 def _groups(jobs: Sequence[str], rng: np.random.Generator) -> list[list[str]]:
-    """Return ``jobs`` in random groups of equal size, at most :data:`GROUP_SIZE`."""
-    count = -(-len(jobs) // GROUP_SIZE)
+    """Return ``jobs`` in random groups of equal size, at most :data:`GROUP_SIZE`.
+
+    What all processes of a sweep share, none of them tells, so a small sweep has more of them.
+    """
+    least = min(_LEAST_GROUPS, len(jobs) // _LEAST_COMPANY)
+    count = max(-(-len(jobs) // GROUP_SIZE), least)
     shuffled = [jobs[index] for index in rng.permutation(len(jobs))]
     return [shuffled[start::count] for start in range(count)]

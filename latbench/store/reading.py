@@ -131,6 +131,20 @@ class Reader:
                 found.update(row["job_id"] for row in rows)
         return found
 
+    def company(self, job_ids: Iterable[str]) -> set[str]:
+        """Return the jobs that share a process with any of ``job_ids``, those included."""
+        processes = schema.processes
+        wanted = list(job_ids)
+        found: set[str] = set()
+        for start in range(0, len(wanted), _AT_ONCE):
+            some = processes.c.job_id.in_(wanted[start : start + _AT_ONCE])
+            theirs = select(processes.c.process).where(some)
+            rows = self._rows(
+                select(processes.c.job_id).where(processes.c.process.in_(theirs)).distinct()
+            )
+            found.update(row["job_id"] for row in rows)
+        return found
+
     def sentinel_history(self, target_key: str, instance: str) -> list[float]:
         """Return the sentinel's latencies on one target and instance, in ms, oldest first.
 

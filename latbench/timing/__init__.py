@@ -5,15 +5,17 @@ from latbench.timing.counter_files import CounterFiles
 from latbench.timing.drift import Noise, drift_of, noise
 from latbench.timing.estimate import Estimate, Status
 from latbench.timing.interleaving import Subject, interleave
+from latbench.timing.levels import UNKNOWN_COMPANY, Levelling, levellings
 from latbench.timing.probe import CoreProbe, Probe
 from latbench.timing.protocol import Protocol
 from latbench.timing.rounds import Round, Samples, by_process
 from latbench.timing.steady import WarmUp
 from latbench.timing.stopping import Outcome, another_process
 from latbench.timing.taint import Counters, causes
-from latbench.timing.undisturbed import Digest
+from latbench.timing.undisturbed import Digest, undisturbed_ms
 
 __all__ = [
+    "UNKNOWN_COMPANY",
     "Clock",
     "CoreProbe",
     "CounterFiles",
@@ -21,6 +23,7 @@ __all__ = [
     "Digest",
     "Estimate",
     "HostClock",
+    "Levelling",
     "Noise",
     "Outcome",
     "Probe",
@@ -35,5 +38,7 @@ __all__ = [
     "causes",
     "drift_of",
     "interleave",
+    "levellings",
     "noise",
+    "undisturbed_ms",
 ]

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from latbench.timing.bootstrap import half_width
+from latbench.timing.levels import UNKNOWN_COMPANY, Levelling, levelled
 from latbench.timing.protocol import Protocol
 from latbench.timing.rounds import Round, by_process
 from latbench.timing.tail import tail_quantile_ms
@@ -29,7 +30,8 @@ class Estimate:
         latency_ms: the undisturbed latency; not a number if the status is ``failed``.
         low_ms, high_ms: the published interval, ``latency_ms * (1 -+ u)``, with
             ``u = sqrt(half_width**2 + (1.96 * drift)**2)`` (for a confidence of 95 %).
-        half_width: h, relative, from the rounds alone: what a tolerance of 1 % refers to.
+        half_width: h, relative, from the levelled rounds and what is not known of their levels:
+            what a tolerance of 1 % refers to.
         drift: relative standard deviation between repeats at other times.
         p90_ms: 90th percentile of single runs, where there are enough of them to tell.
         rounds: rounds measured, tainted ones included.
@@ -57,7 +59,12 @@ class Estimate:
 
     @classmethod
     def of(
-        cls, rounds: Sequence[Round], protocol: Protocol, drift: float, steady: bool = True
+        cls,
+        rounds: Sequence[Round],
+        protocol: Protocol,
+        drift: float,
+        steady: bool = True,
+        levelling: Levelling = UNKNOWN_COMPANY,
     ) -> Estimate:
         """Return the estimate from all rounds of one subject.
 
@@ -67,17 +74,20 @@ class Estimate:
             drift: relative standard deviation between repeats on this device, as
                 :func:`~latbench.timing.drift.drift_of` gives it.
             steady: whether every process reached a steady state.
+            levelling: what its processes did to it, as far as their other subjects tell.
         """
         if not rounds:
             return cls.failed("not one round was measured; give a larger budget")
         clean = [one for one in rounds if not one.taints]
         used = clean or rounds
-        processes = by_process(used)
-        latency_ms = undisturbed_ms(one.digest for one in used)
-        h = half_width(
+        processes = levelled(by_process(used), levelling)
+        latency_ms = undisturbed_ms(one for group in processes.values() for one in group)
+        deviations = NormalDist().inv_cdf((1 + protocol.confidence) / 2)
+        spread = half_width(
             list(processes.values()), protocol.bootstrap, protocol.confidence, protocol.seed
         )
-        u = math.hypot(h, NormalDist().inv_cdf((1 + protocol.confidence) / 2) * drift)
+        h = math.hypot(spread, deviations * levelling.doubt)
+        u = math.hypot(h, deviations * drift)
         unstable = _unstable(rounds, clean, protocol)
         unconverged = _unconverged(processes, h, steady, protocol)
         return cls(

@@ -47,8 +47,8 @@ class Protocol:
         seed: seed of the bootstrap and of the order of subjects.
     """
 
-    version: str = "p4"
-    lead_in_runs: int = 3
+    version: str = "p5"
+    lead_in_runs: int = 5
     round_ms: float = 8.0
     round_runs: int = 12
     round_cap_ms: float = 30.0
@@ -57,7 +57,7 @@ class Protocol:
     probe_wait_ms: float = 5.0
     probe_tolerance: float = 0.05
     rounds_min: int = 12
-    rounds_max: int = 60
+    rounds_max: int = 30
     half_width: float = 0.01
     processes: int = 2
     processes_extra: int = 2

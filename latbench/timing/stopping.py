@@ -9,7 +9,7 @@ from typing import Literal
 from latbench.timing.bootstrap import half_width
 from latbench.timing.protocol import Protocol
 from latbench.timing.rounds import Round
-from latbench.timing.undisturbed import Digest
+from latbench.timing.undisturbed import Digest, undisturbed_ms
 
 Outcome = Literal["converged", "rounds", "budget"]
 
@@ -23,7 +23,8 @@ class StopRule:
     """Follows the rounds of one subject in one process, together with those of earlier processes.
 
     The process has done its part once it gave its share of clean rounds and the half-width is
-    small enough at two consecutive checks, or once it gave the most it may. A tainted round is
+    small enough at two consecutive checks, or once it gave the most it may. That half-width is of
+    the rounds in the processes: no round tells what sets two processes apart. A tainted round is
     made up for by another, up to twice that most, but not where so many are tainted already that
     the estimate would be unstable with all of the others clean. Half-way it also leaves if the
     half-width, which falls with the root of the rounds, would stay far too wide with all of them.
@@ -32,7 +33,7 @@ class StopRule:
     def __init__(self, protocol: Protocol, before: Iterable[Sequence[Digest]] = ()) -> None:
         """Begin with the clean rounds that each of the processes ``before`` gave."""
         self._protocol = protocol
-        self._before = [group for group in before if group]
+        self._before = [_at_one_level(group) for group in before if group]
         self._own: list[Digest] = []
         self._rounds = 0
         self._agreeing = 0
@@ -66,11 +67,17 @@ class StopRule:
 
     def _half_width(self) -> float:
         return half_width(
-            [*self._before, self._own],
+            [*self._before, _at_one_level(self._own)],
             max(1, self._protocol.bootstrap // _CHECK_SHARE),
             self._protocol.confidence,
             self._protocol.seed,
         )
+
+
+def _at_one_level(group: Sequence[Digest]) -> list[Digest]:
+    """Return the rounds of one process with their common latency at 1."""
+    latency_ms = undisturbed_ms(group)
+    return [one.levelled(latency_ms) for one in group]
 
 
 def another_process(processes: int, h: float, protocol: Protocol) -> bool:

@@ -68,6 +68,11 @@ class Digest:
             values = np.quantile(values, places)
         return cls(tuple(values.tolist()), len(times_ms), quiet)
 
+    def levelled(self, factor: float) -> Digest:
+        """Return the digest of the same round, its latencies divided by ``factor``."""
+        values_ms = tuple(value / factor for value in self.values_ms)
+        return Digest(values_ms, self.samples, self.quiet)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the values by name, fit for JSON."""
         return {"values_ms": list(self.values_ms), "samples": self.samples, "quiet": self.quiet}

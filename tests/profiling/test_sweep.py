@@ -17,11 +17,12 @@ from latbench.errors import StoreError, UsageError
 from latbench.profiling.channel import pack_times
 from latbench.profiling.ledger import Ledger
 from latbench.profiling.process import Report, Task
+from latbench.profiling.recording import Recorder
 from latbench.profiling.subjects import Subject
 from latbench.profiling.sweep import Instance, Sweep, SweepResult, in_turns
 from latbench.store import JobRow, MeasurementRow, Store
 from latbench.target import Target
-from latbench.timing import Estimate, Protocol
+from latbench.timing import Estimate, Protocol, levellings
 
 Named = Callable[..., Subject]
 Measure = Callable[..., SweepResult]
@@ -250,13 +251,24 @@ def test_subjects_of_one_workload_are_measured_once(
 
 def test_groups_are_small_and_change_company(measure: Measure, named: Named, stage: Stage) -> None:
     """At most 16 subjects share a process; all are timed once before any is timed again."""
-    names = [f"{number:02}" for number in range(20)]
+    names = [f"{number:02}" for number in range(70)]
     measure([named(name) for name in names])
-    assert [len(group) for group in stage.groups] == [10, 10] * 2
-    first, second = stage.groups[:2], stage.groups[2:]
+    assert [len(group) for group in stage.groups] == [14] * 5 * 2
+    first, second = stage.groups[:5], stage.groups[5:]
     for groups in (first, second):
         assert sorted(name for group in groups for name in group) == names
     assert sorted(first) != sorted(second)
+
+
+@pytest.mark.parametrize(
+    ("subjects", "sizes"), [(4, [4]), (9, [9]), (12, [6, 6]), (20, [5] * 4), (40, [10] * 4)]
+)
+def test_few_subjects_are_timed_in_more_processes(
+    measure: Measure, named: Named, stage: Stage, subjects: int, sizes: list[int]
+) -> None:
+    """Up to four groups, of five at least: a few processes may all be at the same wrong level."""
+    measure([named(f"{number:02}") for number in range(subjects)])
+    assert [len(group) for group in stage.groups] == sizes * 2
 
 
 def test_a_failure_is_that_subjects_alone(
@@ -379,13 +391,13 @@ def test_a_budget_ends_the_sweep_between_groups(
 
     subjects = [named(f"{number}") for number in range(20)]
     result = measure(subjects, executor=Slow("slow"), budget_s=5.0)
-    assert len(result.measured) == 10
+    assert len(result.measured) == 5
     for job in result.measured:
         row = stored(store, job)
         assert row.status == "unconverged"
         assert row.latency_ms is not None
         assert "only 1 of 2 processes" in (row.reason or "")
-    assert len(result.failed) == 10
+    assert len(result.failed) == 15
     again = measure(subjects)
     assert set(again.measured) == set(result.jobs)
     assert again.failed == {}
@@ -562,7 +574,7 @@ def test_runtimes_alternate_group_by_group(
     diary = Diary()
     many = [named(f"s{number}") for number in range(20)]
     first, second = together(diary, a=many, b=many)
-    assert diary.versions == ["a", "b"] * 4
+    assert diary.versions == ["a", "b"] * 8
     assert len(first.measured) == len(second.measured) == 20
     assert diary.groups[0::2] == diary.groups[1::2]  # and in the same company
 
@@ -572,7 +584,7 @@ def test_no_runtime_runs_ahead(together: Callable[..., list[SweepResult]], named
     diary = Diary()
     many = [named(f"s{number}") for number in range(40)]
     few, all_of_them = together(diary, few=many[:2], all=many)
-    assert diary.versions == ["few", "all", "all", "all"] * 2
+    assert diary.versions == ["few", "all", "all", "all", "all"] * 2
     assert (len(few.measured), len(all_of_them.measured)) == (2, 40)
 
 
@@ -591,10 +603,57 @@ def test_a_result_is_that_of_the_rounds_in_the_store(
     measure: Measure, named: Named, store: Store, fast: Protocol
 ) -> None:
     """What a sweep keeps up in memory is what it wrote: a reader finds the same."""
-    for job in measure([named("a"), named("sways")]).jobs:
-        row, entry = stored(store, job), Ledger(store)[job]
+    jobs = measure([named("a"), named("sways")]).jobs
+    ledger = Ledger(store)
+    entries = {job: ledger[job] for job in jobs}
+    told = levellings(ledger.seen(), fast)
+    for job, entry in entries.items():
+        row = stored(store, job)
         assert row.drift is not None
-        found = Estimate.of(entry.rounds, fast, row.drift, entry.steady)
+        found = Estimate.of(entry.rounds, fast, row.drift, entry.steady, told[job])
         assert found.rounds == row.rounds == 6
         assert (found.latency_ms, found.half_width) == (row.latency_ms, row.half_width)
         assert (found.low_ms, found.high_ms, found.status) == (row.low_ms, row.high_ms, row.status)
+
+
+def test_company_sets_processes_level(
+    measure: Measure, named: Named, store: Store, fast: Protocol
+) -> None:
+    """What every subject of a process has in common is the process's, and is taken out."""
+    everyone = [named(f"sways {number}") for number in range(8)]
+    protocol = dataclasses.replace(fast, drift_repeats=1)
+    rows = [stored(store, job) for job in measure(everyone, protocol=protocol).jobs]
+    assert all(row.half_width is not None and row.half_width < 0.004 for row in rows)
+
+
+def test_what_was_stopped_before_it_was_settled_is_not_timed_again(
+    measure: Measure, named: Named, stage: Stage, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All its rounds are in the store: the next sweep settles it from them."""
+
+    def stop(*_: object) -> set[str]:
+        raise KeyboardInterrupt
+
+    subjects = [named(f"{number}") for number in range(6)]
+    with monkeypatch.context() as patch:
+        real = Recorder.settle
+        patch.setattr(Recorder, "settle", lambda self, jobs: stop() if jobs else real(self, jobs))
+        with pytest.raises(KeyboardInterrupt):
+            measure(subjects)
+    groups = len(stage.groups)
+    result = measure(subjects)
+    assert len(stage.groups) == groups
+    assert len(result.measured) == 6
+    assert all(stored(store, job).status == "ok" for job in result.jobs)
+
+
+def test_company_is_known_to_a_sweep_that_goes_on(
+    measure: Measure, named: Named, store: Store
+) -> None:
+    """What shared a process with a subject that is not settled is read from the store."""
+    jobs = measure([named(f"{number}") for number in range(8)]).jobs
+    others = measure([named("elsewhere")]).jobs
+    ledger = Ledger(store)
+    ledger.begin(jobs[:1])
+    assert {job for job, _ in ledger.seen()} == set(jobs)
+    assert not set(others) & set(jobs)

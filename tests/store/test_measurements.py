@@ -104,6 +104,16 @@ def test_begun_are_the_jobs_of_which_something_is_known(store: Store, new_job: N
     assert store.begun([]) == set()
 
 
+def test_company_are_the_jobs_of_the_same_processes(store: Store, new_job: NewJob) -> None:
+    """A job is in its own company; one that shares no process is not."""
+    one, other, both, none = (new_job(store, workload=f"g1:{name}") for name in "abcd")
+    for job, process in ((one, "p1"), (other, "p2"), (both, "p1"), (both, "p2")):
+        store.add_process(ProcessRow(job, process, "fp32"))
+    assert store.company([one]) == {one, both}
+    assert store.company([both]) == {one, other, both}
+    assert store.company([none]) == store.company([]) == set()
+
+
 def test_without_latency_tells_why(store: Store, new_job: NewJob) -> None:
     """The newest attempt counts; of what was never tried there is no reason."""
     measured, failed, again, untried = (new_job(store, workload=f"g1:{name}") for name in "abcd")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latbench.timing import Estimate, Protocol, Round, Samples
+from latbench.timing import Estimate, Levelling, Protocol, Round, Samples
 
 PROTOCOL = Protocol(bootstrap=200)
 MEDIANS_NS = st.lists(
@@ -215,3 +215,26 @@ def test_two_measurements_of_the_same_thing_agree() -> None:
         assert pair[1].low_ms <= pair[0].high_ms
         ratios.append(math.log(pair[0].latency_ms / pair[1].latency_ms))
     assert abs(np.mean(ratios)) < 0.003
+
+
+def test_a_levelled_process_counts_at_the_common_level() -> None:
+    """Two processes 4 % apart agree once their company tells that both are so far apart."""
+    rounds = rounds_of([[1.02e6] * 6, [0.98e6] * 6])
+    apart = Estimate.of(rounds, PROTOCOL, 0.01)
+    told = Levelling({"p0": 1.02, "p1": 0.98})
+    together = Estimate.of(rounds, PROTOCOL, 0.01, levelling=told)
+    assert (apart.status, together.status) == ("unconverged", "ok")
+    assert together.latency_ms == pytest.approx(1.0)
+    assert together.half_width == pytest.approx(0.0, abs=1e-9)
+
+
+@given(st.floats(0, 0.1))
+def test_what_is_not_known_of_the_levels_widens_the_interval(doubt: float) -> None:
+    """The half-width is at least the doubt's, and a large one is told."""
+    rounds = rounds_of([[1e6] * 6, [1e6] * 6])
+    found = Estimate.of(rounds, PROTOCOL, 0.01, levelling=Levelling(doubt=doubt))
+    assert found.half_width == pytest.approx(1.96 * doubt, rel=1e-3, abs=1e-9)
+    assert found.high_ms / found.latency_ms - 1 == pytest.approx(
+        1.96 * math.hypot(doubt, 0.01), rel=1e-3
+    )
+    assert (found.status == "ok") == (found.half_width <= PROTOCOL.half_width)

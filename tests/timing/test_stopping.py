@@ -54,10 +54,16 @@ def test_nothing_but_taints_ends_when_clean_rounds_could_no_longer_save_it() -> 
 
 
 def test_rounds_of_earlier_processes_count_for_the_width() -> None:
-    """A process that disagrees with the one before it cannot converge, however narrow it is."""
-    before = [[a_round(1.1).digest] * 6]
+    """Where the subject's rounds were apart before, more of its rounds are wanted now."""
+    before = [[a_round(1.0 + 0.2 * (number % 2)).digest for number in range(12)]]
     assert rounds_until_done(StopRule(PROTOCOL, before), [a_round(1.0)] * 99) == (15, "rounds")
-    before = [[a_round(1.001).digest] * 6]
+    before = [[a_round(1.0).digest] * 12]
+    assert rounds_until_done(StopRule(PROTOCOL, before), [a_round(1.0)] * 99) == (6, "converged")
+
+
+def test_a_process_at_another_level_is_no_reason_to_stay() -> None:
+    """No round of this process tells what sets it apart from the one before."""
+    before = [[a_round(1.1).digest] * 6]
     assert rounds_until_done(StopRule(PROTOCOL, before), [a_round(1.0)] * 99) == (6, "converged")
 
 
