@@ -80,3 +80,14 @@ def test_every_predictor_is_explained() -> None:
     rows = cells(PREDICTING, "Which kind")
     named = [name for row in rows for name in re.findall(r"`(\w+)`", row[0])]
     assert sorted(named) == sorted(registry.names(registry.PREDICTORS))
+
+
+def test_the_examples_of_predicting_run() -> None:
+    """Each block of Python runs, and what a comment says of a value is so."""
+    blocks = re.findall(r"```python\n(.*?)```", PREDICTING, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        names: dict[str, Any] = {}
+        exec(block, names)  # noqa: S102
+        for name, told in re.findall(r"^(\w+) = .*  # ([-+*/.() 0-9]+)$", block, re.MULTILINE):
+            assert float(names[name]) == pytest.approx(eval(told))  # noqa: S307

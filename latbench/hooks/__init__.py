@@ -1,7 +1,16 @@
-"""Predictions for searchers: a filter, and a latency with a gradient."""
+"""Predictions for searchers: a filter, a latency with a gradient, and penalties that use it."""
 
 from latbench.hooks.expected import ExpectedLatency
 from latbench.hooks.filter import LatencyFilter
+from latbench.hooks.penalties import PENALTIES, Penalty, latency_reward, penalty
 from latbench.hooks.sampled import SampledLatency
 
-__all__ = ["ExpectedLatency", "LatencyFilter", "SampledLatency"]
+__all__ = [
+    "PENALTIES",
+    "ExpectedLatency",
+    "LatencyFilter",
+    "Penalty",
+    "SampledLatency",
+    "latency_reward",
+    "penalty",
+]

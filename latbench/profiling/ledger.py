@@ -58,7 +58,7 @@ class Ledger:
         """Begin with what ``store`` holds."""
         self._store = store
         self._entries: dict[str, Entry] = {}
-        self._closed: dict[tuple[str, str], float] = {}
+        self._seen: dict[tuple[str, str], float] = {}
 
     def begin(self, jobs: Iterable[str]) -> None:
         """Take up ``jobs``, and with those that were begun before the company they had.
@@ -70,7 +70,7 @@ class Ledger:
         self._entries.update({job: Entry() for job in wanted if job not in begun})
         self._entries.update({job: self._read(job) for job in begun})
         for job in self._store.company(begun).difference(wanted):
-            self.close(job)
+            self._seen.update(_latencies_ms(job, self._read(job)))
 
     def __getitem__(self, job: str) -> Entry:
         """Return the entry of ``job``; one that was not taken up comes from the store."""
@@ -80,14 +80,12 @@ class Ledger:
 
     def seen(self) -> dict[tuple[str, str], float]:
         """Return the undisturbed latency in ms by job and process, of settled jobs too."""
-        seen = dict(self._closed)
-        for job in self._entries:
-            seen.update(self._latencies(job))
-        return seen
+        for job, entry in self._entries.items():
+            self._seen.update(_latencies_ms(job, entry))
+        return dict(self._seen)
 
     def close(self, job: str) -> None:
-        """Forget the rounds of ``job``, which is settled; it stays company to the others."""
-        self._closed.update(self._latencies(job))
+        """Forget the rounds of ``job``, which is settled; what was seen of it stays."""
         self._entries.pop(job, None)
 
     def _read(self, job: str) -> Entry:
@@ -98,5 +96,6 @@ class Ledger:
             entry.add_round(one)
         return entry
 
-    def _latencies(self, job: str) -> dict[tuple[str, str], float]:
-        return {(job, name): undisturbed_ms(group) for name, group in self[job].clean.items()}
+
+def _latencies_ms(job: str, entry: Entry) -> dict[tuple[str, str], float]:
+    return {(job, name): undisturbed_ms(group) for name, group in entry.clean.items()}

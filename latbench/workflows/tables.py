@@ -121,7 +121,7 @@ def read_file(path: Path) -> pd.DataFrame:
     try:
         if path.suffix == ".parquet":
             return pd.read_parquet(path).reset_index(drop=True)
-        return pd.read_csv(path)
+        frame, first_line = pd.read_csv(path), pd.read_csv(path, header=None, nrows=1, dtype=str)
     except OSError as failure:
         reason = failure.strerror or str(failure)
         raise UsageError(f"{path} cannot be read: {reason}") from failure
@@ -129,6 +129,12 @@ def read_file(path: Path) -> pd.DataFrame:
     except (ValueError, EOFError, zlib.error) as failure:
         reason = str(failure).strip().splitlines()[0]
         raise UsageError(f"{path} holds no table: {reason}") from failure
+    # pandas has renamed the second column of a name, and the first would be taken for it.
+    names = first_line.iloc[0].dropna()
+    twice = names[names.duplicated()].tolist()
+    if twice:
+        raise UsageError(f"{path} names the column {twice[0]!r} twice; rename or remove one")
+    return frame
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,14 @@ def test_missing_columns_are_refused(frame: pd.DataFrame, tmp_path: Path) -> Non
         read_columns(path, space)
 
 
+def test_a_column_named_twice_is_refused(tmp_path: Path) -> None:
+    """Nothing tells which of the two is meant."""
+    path = tmp_path / "twice.csv"
+    path.write_text("width,latency_ms,latency_ms\n1,1.0,2.0\n2,2.0,3.0\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"names the column 'latency_ms' twice"):
+        read_columns(path, ["width"], "latency_ms")
+
+
 def test_rows_that_lack_a_value_are_counted(frame: pd.DataFrame, tmp_path: Path) -> None:
     """They are set aside by reason, and never taken for a value."""
     frame["width"] = frame["width"].where(frame.index > 2)
