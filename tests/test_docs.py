@@ -88,6 +88,6 @@ def test_the_examples_of_predicting_run() -> None:
     assert blocks
     for block in blocks:
         names: dict[str, Any] = {}
-        exec(block, names)  # noqa: S102
+        exec(block, names)
         for name, told in re.findall(r"^(\w+) = .*  # ([-+*/.() 0-9]+)$", block, re.MULTILINE):
-            assert float(names[name]) == pytest.approx(eval(told))  # noqa: S307
+            assert float(names[name]) == pytest.approx(eval(told))
