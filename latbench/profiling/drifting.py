@@ -24,6 +24,7 @@ def record_sentinel(
     protocol: Protocol,
     passes: Sequence[Digest],
     provenance: Mapping[str, Any],
+    quiet: float | None = None,
 ) -> None:
     """Append what one process measured of the sentinel, in a campaign of its own.
 
@@ -34,11 +35,12 @@ def record_sentinel(
         protocol: how it was timed.
         passes: what each pass measured. Fewer than three tell too little and are left out.
         provenance: where and how, see :func:`latbench.profiling.provenance.provenance`.
+        quiet: share of quiet samples in the whole sweep; by default that of the passes.
     """
     if len(passes) < _LEAST_PASSES:
         return
-    latency_ms = undisturbed_ms(passes)
-    h = half_width([passes], protocol.bootstrap, protocol.confidence, protocol.seed)
+    latency_ms = undisturbed_ms(passes, quiet)
+    h = half_width([passes], protocol.bootstrap, protocol.confidence, protocol.seed, quiet)
     campaign = f"sentinel:{uuid.uuid4().hex[:12]}"
     job = store.add_job(JobRow(target.key, instance, sentinel().id, protocol.name, campaign))
     store.add_measurement(

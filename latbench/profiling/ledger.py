@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from latbench.store import Store
 from latbench.store.rows import ProcessRow, RoundRow
 from latbench.timing import Digest, Round, Samples, by_process, undisturbed_ms
@@ -26,6 +28,11 @@ class Entry:
     def clean(self) -> dict[str, list[Digest]]:
         """Its rounds without taints, by process."""
         return by_process(one for one in self.rounds if not one.taints)
+
+    @property
+    def quiet(self) -> list[float]:
+        """The share of quiet samples in each round without taints."""
+        return [one.digest.quiet / one.digest.samples for one in self.rounds if not one.taints]
 
     def add_round(self, row: RoundRow) -> None:
         """Take in one more round."""
@@ -59,6 +66,7 @@ class Ledger:
         self._store = store
         self._entries: dict[str, Entry] = {}
         self._seen: dict[tuple[str, str], float] = {}
+        self._quiet: list[float] = []
 
     def begin(self, jobs: Iterable[str]) -> None:
         """Take up ``jobs``, and with those that were begun before the company they had.
@@ -68,9 +76,7 @@ class Ledger:
         wanted = list(jobs)
         begun = self._store.begun(wanted)
         self._entries.update({job: Entry() for job in wanted if job not in begun})
-        self._entries.update({job: self._read(job) for job in begun})
-        for job in self._store.company(begun).difference(wanted):
-            self._seen.update(_latencies_ms(job, self._read(job)))
+        self._entries.update({job: self._read(job) for job in self._store.company(begun) | begun})
 
     def __getitem__(self, job: str) -> Entry:
         """Return the entry of ``job``; one that was not taken up comes from the store."""
@@ -78,15 +84,23 @@ class Ledger:
             self._entries[job] = self._read(job)
         return self._entries[job]
 
+    def quiet(self) -> float | None:
+        """Return the share of quiet samples, the mean of all clean rounds, None without any."""
+        shares = self._quiet + [one for entry in self._entries.values() for one in entry.quiet]
+        return float(np.mean(shares)) if shares else None
+
     def seen(self) -> dict[tuple[str, str], float]:
         """Return the undisturbed latency in ms by job and process, of settled jobs too."""
+        quiet = self.quiet()
         for job, entry in self._entries.items():
-            self._seen.update(_latencies_ms(job, entry))
+            for process, group in entry.clean.items():
+                self._seen[job, process] = undisturbed_ms(group, quiet)
         return dict(self._seen)
 
     def close(self, job: str) -> None:
         """Forget the rounds of ``job``, which is settled; what was seen of it stays."""
-        self._entries.pop(job, None)
+        entry = self._entries.pop(job, None)
+        self._quiet += entry.quiet if entry is not None else []
 
     def _read(self, job: str) -> Entry:
         entry = Entry()
@@ -95,7 +109,3 @@ class Ledger:
         for one in self._store.rounds(job):
             entry.add_round(one)
         return entry
-
-
-def _latencies_ms(job: str, entry: Entry) -> dict[tuple[str, str], float]:
-    return {(job, name): undisturbed_ms(group) for name, group in entry.clean.items()}

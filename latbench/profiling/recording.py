@@ -91,7 +91,13 @@ class Recorder:
     def add_sentinel(self, passes: Sequence[Digest]) -> None:
         """Write what one worker process measured of the sentinel."""
         record_sentinel(
-            self.store, self.target, self.instance, self.protocol, passes, self.provenance
+            self.store,
+            self.target,
+            self.instance,
+            self.protocol,
+            passes,
+            self.provenance,
+            self._ledger.quiet(),
         )
         self._drift = None
 
@@ -136,7 +142,7 @@ class Recorder:
                 self._add(job, estimate, complete=False)
 
     def _levellings(self) -> dict[str, Levelling]:
-        return levellings(self._ledger.seen(), self.protocol)
+        return levellings(self._ledger.seen(), self.protocol, self._ledger.quiet())
 
     def _estimate(self, job: str, levelling: Levelling) -> Estimate:
         entry = self._ledger[job]

@@ -14,7 +14,11 @@ _AT_ONCE = 250
 
 
 def latency_interval(
-    processes: Sequence[Sequence[Digest]], resamples: int, confidence: float, seed: int
+    processes: Sequence[Sequence[Digest]],
+    resamples: int,
+    confidence: float,
+    seed: int,
+    quiet: float | None = None,
 ) -> tuple[float, float]:
     """Return the percentile interval of the undisturbed latency, by processes and rounds in them.
 
@@ -26,10 +30,11 @@ def latency_interval(
         resamples: how many resamples to draw.
         confidence: share of them the interval covers.
         seed: seed of the draws.
+        quiet: the share of quiet samples, where it is known better than from these rounds alone.
     """
     # Sorted, because the draws must not depend on the order in which rounds arrive.
     groups = sorted((sorted(group, key=_place) for group in processes), key=_places)
-    pool = Pool([one for group in groups for one in group])
+    pool = Pool([one for group in groups for one in group], quiet)
     latencies = np.concatenate(
         [pool.latencies_ms(times) for times in _mixtures(groups, resamples, seed)]
     )
@@ -70,7 +75,11 @@ def _mixtures(
 
 
 def half_width(
-    processes: Sequence[Sequence[Digest]], resamples: int, confidence: float, seed: int
+    processes: Sequence[Sequence[Digest]],
+    resamples: int,
+    confidence: float,
+    seed: int,
+    quiet: float | None = None,
 ) -> float:
     """Return h, half the interval's width relative to the latency.
 
@@ -79,5 +88,5 @@ def half_width(
     rounds = [one for group in processes for one in group]
     if len(rounds) < 2:
         return 1.0
-    low, high = latency_interval(processes, resamples, confidence, seed)
-    return (high - low) / (2 * Pool(rounds).latency_ms)
+    low, high = latency_interval(processes, resamples, confidence, seed, quiet)
+    return (high - low) / (2 * Pool(rounds, quiet).latency_ms)

@@ -81,11 +81,11 @@ class Estimate:
         clean = [one for one in rounds if not one.taints]
         used = clean or rounds
         processes = levelled(by_process(used), levelling)
-        latency_ms = undisturbed_ms(one for group in processes.values() for one in group)
+        quiet = levelling.quiet
+        latency_ms = undisturbed_ms((one for group in processes.values() for one in group), quiet)
         deviations = NormalDist().inv_cdf((1 + protocol.confidence) / 2)
-        spread = half_width(
-            list(processes.values()), protocol.bootstrap, protocol.confidence, protocol.seed
-        )
+        resampled = (protocol.bootstrap, protocol.confidence, protocol.seed)
+        spread = half_width(list(processes.values()), *resampled, quiet)
         h = math.hypot(spread, deviations * levelling.doubt)
         u = math.hypot(h, deviations * drift)
         unstable = _unstable(rounds, clean, protocol)

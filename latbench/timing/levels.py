@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -47,10 +47,12 @@ class Levelling:
             them as they are.
         doubt: relative standard deviation of the error that is left in the mean of the factors. It
             is that against the mean of all processes: what they all share, no company tells.
+        quiet: share of quiet samples in the whole sweep; None if only the subject's own tell it.
     """
 
     factors: Mapping[str, float] = field(default_factory=dict)
     doubt: float = 0.0
+    quiet: float | None = None
 
 
 UNKNOWN_COMPANY = Levelling()
@@ -67,17 +69,21 @@ def levelled(
     }
 
 
-def levellings(seen: Seen, protocol: Protocol) -> dict[str, Levelling]:
+def levellings(seen: Seen, protocol: Protocol, quiet: float | None = None) -> dict[str, Levelling]:
     """Return what processes did to each subject.
 
     Args:
         seen: undisturbed latency in ms by subject and process, all above zero.
         protocol: how they were timed. Its ``drift_floor`` is where all standard deviations begin,
             and counts as ``drift_repeats`` less one values do.
+        quiet: share of quiet samples in all of it, which is passed on.
     """
     if len({process for _, process in seen}) < 2:
-        return {subject: UNKNOWN_COMPANY for subject, _ in seen}
-    return _Model(seen, protocol).solve()
+        return {subject: Levelling(quiet=quiet) for subject, _ in seen}
+    return {
+        subject: replace(one, quiet=quiet)
+        for subject, one in _Model(seen, protocol).solve().items()
+    }
 
 
 class _Model:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
+import numpy as np
+
 from latbench.timing.bootstrap import half_width
 from latbench.timing.protocol import Protocol
 from latbench.timing.rounds import Round
@@ -66,11 +68,15 @@ class StopRule:
         return None
 
     def _half_width(self) -> float:
+        groups = [*self._before, _at_one_level(self._own)]
+        rounds = [one for group in groups for one in group]
         return half_width(
-            [*self._before, _at_one_level(self._own)],
+            groups,
             max(1, self._protocol.bootstrap // _CHECK_SHARE),
             self._protocol.confidence,
             self._protocol.seed,
+            # The sweep's is not known here; whether it errs is no matter of more rounds.
+            float(np.mean([one.quiet / one.samples for one in rounds])),
         )
 
 

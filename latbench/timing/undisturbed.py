@@ -11,6 +11,9 @@ the share of runs with two quiet looks, and at least 1 %. Where less than a thir
 two quiet looks, hardly any run is undisturbed, and whether there is one among those that were timed
 is a matter of luck: such an estimate is called unstable.
 
+The share is that of the whole sweep, where there is one. The few looks of one subject tell it badly
+and its power worse, and then one subject measured twice has another quantile of the same runs.
+
 Power and third were chosen on one busy host, by how well two measurements agreed in its calmer and
 in its busier hours. On a core of one's own every look is quiet and neither matters.
 """
@@ -89,8 +92,14 @@ class Pool:
     Every round counts alike, however many samples it holds.
     """
 
-    def __init__(self, rounds: Sequence[Digest]) -> None:
-        """Lay out ``rounds``, at least one."""
+    def __init__(self, rounds: Sequence[Digest], quiet: float | None = None) -> None:
+        """Lay out ``rounds``, at least one.
+
+        Args:
+            rounds: what is mixed.
+            quiet: the share of quiet samples that holds for all mixtures; by default each has that
+                of the rounds in it.
+        """
         sizes = np.array([len(one.values_ms) for one in rounds])
         values = np.concatenate([one.values_ms for one in rounds])
         order = np.argsort(values, kind="stable")
@@ -103,7 +112,8 @@ class Pool:
         needed = 1 + int((self._reached > _HALF).argmax(axis=1).max())
         # Shares are multiples of one 32nd for long rounds: single precision holds them well.
         self._searched = self._reached[:, :needed].astype(np.float32)
-        self._quiet = np.array([one.quiet / one.samples for one in rounds])
+        shares = [one.quiet / one.samples if quiet is None else quiet for one in rounds]
+        self._quiet = np.array(shares)
 
     @property
     def latency_ms(self) -> float:
@@ -135,6 +145,11 @@ class Pool:
         return middle
 
 
-def undisturbed_ms(rounds: Iterable[Digest]) -> float:
-    """Return the undisturbed latency of ``rounds`` in ms."""
-    return Pool(list(rounds)).latency_ms
+def undisturbed_ms(rounds: Iterable[Digest], quiet: float | None = None) -> float:
+    """Return the undisturbed latency of ``rounds`` in ms.
+
+    Args:
+        rounds: at least one.
+        quiet: the share of quiet samples, where it is known better than from these rounds alone.
+    """
+    return Pool(list(rounds), quiet).latency_ms
