@@ -31,7 +31,8 @@ Measure = Callable[..., SweepResult]
 class Stage:
     """An executor that plays what its subjects' names say.
 
-    That is ``dies``, ``fails``, ``sways`` (every other process measures 3 % more) or neither.
+    That is ``dies``, ``fails``, ``sways`` (every other process measures 3 % more), ``unquiet`` (a
+    third of its samples are not quiet) or neither.
 
     Attributes:
         groups: the names of each task's subjects, in the order of the tasks.
@@ -75,15 +76,15 @@ class Stage:
             if name.startswith("dies"):
                 return "its process was killed by SIGSEGV"
             for number in range(self.rounds):
-                report(process, self._round(job, number, name.startswith("sways")))
+                report(process, self._round(job, number, name))
             report(process, {"type": "done", "job": job, "outcome": "converged"})
         for number in range(self.rounds):
             level = self.sentinel_ms + 0.001 * number
             report(process, {"type": "sentinel", "values_ms": [level], "samples": 1, "quiet": 1})
         return None
 
-    def _round(self, job: str, number: int, sways: bool) -> dict[str, object]:
-        more = 60_000 * (len(self.groups) % 2) if sways else 0
+    def _round(self, job: str, number: int, name: str) -> dict[str, object]:
+        more = 60_000 * (len(self.groups) % 2) if name.startswith("sways") else 0
         times = np.full(3, 2_000_000 + 1000 * number + more, dtype=np.int64)
         return {
             "type": "round",
@@ -94,7 +95,7 @@ class Stage:
             "times": pack_times(times),
             "taints": [],
             "sentinel_ms": self.sentinel_ms + 0.001 * number,
-            "quiet": None,
+            "quiet": [False, True, True] if name.startswith("unquiet") else None,
         }
 
 
@@ -657,3 +658,14 @@ def test_company_is_known_to_a_sweep_that_goes_on(
     ledger.begin(jobs[:1])
     assert {job for job, _ in ledger.seen()} == set(jobs)
     assert not set(others) & set(jobs)
+
+
+def test_equal_runs_have_equal_latencies(measure: Measure, named: Named, store: Store) -> None:
+    """The share of undisturbed runs is the sweep's, not that of a subject's own few looks."""
+    result = measure([named("unquiet"), *(named(f"{number}") for number in range(9))])
+    one, *others = (stored(store, job) for job in result.jobs)
+    assert {other.latency_ms for other in others} == {one.latency_ms}
+    alone = stored(store, measure([named("unquiet alone")]).jobs[0])
+    assert alone.latency_ms is not None
+    assert one.latency_ms is not None
+    assert alone.latency_ms < one.latency_ms

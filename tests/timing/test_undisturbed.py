@@ -92,6 +92,16 @@ def test_the_share_falls_faster_than_the_quiet_looks() -> None:
     assert undisturbed_ms(rounds) == pytest.approx(1.0)
 
 
+def test_a_share_that_is_known_better_counts() -> None:
+    """The quiet samples of the rounds themselves then do not matter, in mixtures neither."""
+    values = tuple(np.arange(1.0, 101.0))
+    rounds = [Digest(values, 100, quiet) for quiet in (0, 60, 100)]
+    assert undisturbed_ms(rounds, 1.0) == pytest.approx(50.5)
+    each = Pool(rounds, 0.5 ** (1 / 8)).latencies_ms(np.eye(3, dtype=np.int64))
+    assert each.tolist() == [each[0]] * 3
+    assert each[0] == pytest.approx(25.5, abs=0.5)
+
+
 def test_long_rounds_are_thinned_and_count_no_more_than_short_ones() -> None:
     """32 quantiles stand for 10,000 samples; a round of 12 has the same weight."""
     long = Digest.of(np.linspace(1.0, 2.0, 10_000), 10_000)
