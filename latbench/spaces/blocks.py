@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from latbench.spaces.graph import Candidate, IntArray, Node, StaticGraph
 from latbench.spaces.operation import Operation, Shape
@@ -91,6 +90,9 @@ class BlockTable:
         present = columns != NOTHING
         starts = np.concatenate([[0], np.cumsum(present.sum(axis=1))])
         indices = columns[present]
+        # A worker process, which pays for every import, builds no table.
+        from scipy import sparse
+
         matrix = sparse.csr_matrix(
             (np.ones(len(indices)), indices, starts), shape=(len(X), len(self.blocks))
         )
@@ -154,4 +156,6 @@ class BlockTable:
                     base[block] += 1
                 else:
                     parts[node.choice][option, block] += 1
+        from scipy import sparse
+
         return base, tuple(sparse.csr_matrix(part) for part in parts)

@@ -20,13 +20,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array, csr_array
 
 from latbench.timing.protocol import Protocol
 from latbench.timing.undisturbed import Digest
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 FloatArray = npt.NDArray[np.float64]
 Seen = Mapping[tuple[str, str], float]
@@ -100,7 +103,7 @@ class _Model:
         self._logs = np.log(np.array(list(seen.values()), dtype=np.float64))
         means = self._means(self._logs, np.ones(len(self._logs)))
         self._x = means - np.median(means)
-        self._design = self._designed()
+        self._design, self._members = self._designed(), self._membership()
         self._floor = max(protocol.drift_floor, _LEAST_SPREAD) ** 2
         self._worth = max(1, protocol.drift_repeats - 1)
 
@@ -128,21 +131,28 @@ class _Model:
 
     def _designed(self) -> csr_array:
         """Return by how much each unknown takes part in each value, (values, unknowns)."""
+        # A worker process, which pays for every import, levels nothing.
+        from scipy.sparse import coo_array
+
         count, processes = len(self._logs), len(self._processes)
         places = np.tile(np.arange(count), 2)
         unknowns = np.concatenate([self._process, self._process + processes])
         parts = np.concatenate([np.ones(count), self._x[self._subject]])
         return coo_array((parts, (places, unknowns)), shape=(count, 2 * processes)).tocsr()
 
+    def _membership(self) -> csr_array:
+        """Return which values are of which subject, (subjects, values)."""
+        from scipy.sparse import coo_array
+
+        count = len(self._logs)
+        places = (self._subject, np.arange(count))
+        return coo_array((np.ones(count), places), shape=(len(self._subjects), count)).tocsr()
+
     def _equations(self, weights: FloatArray, penalty: FloatArray) -> FloatArray:
         """Return the matrix of Henderson's equations, (unknowns, unknowns)."""
         weighted = self._design * weights[:, np.newaxis]
-        members = coo_array(
-            (np.ones(len(weights)), (self._subject, np.arange(len(weights)))),
-            shape=(len(self._subjects), len(weights)),
-        ).tocsr()
-        by_subject = members @ weighted
-        totals = members @ weights
+        by_subject = self._members @ weighted
+        totals = self._members @ weights
         absorbed = by_subject.T @ (by_subject * (1 / totals)[:, np.newaxis])
         matrix: FloatArray = (self._design.T @ weighted - absorbed).toarray()
         matrix[np.diag_indices_from(matrix)] += penalty
