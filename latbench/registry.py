@@ -49,6 +49,7 @@ _BUILTIN: dict[str, dict[str, str]] = {
     SEARCHERS: {
         "evolution": "latbench_search.evolution:Evolution",
         "random": "latbench_search.random_search:RandomSearch",
+        "reinforce": "latbench_search.reinforce:Reinforce",
     },
     DEVICES: {},
 }
