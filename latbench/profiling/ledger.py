@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from latbench.store import Store
 from latbench.store.rows import ProcessRow, RoundRow
 from latbench.timing import Digest, Round, Samples, by_process, undisturbed_ms
@@ -29,29 +27,6 @@ class Entry:
         """Its rounds without taints, by process."""
         return by_process(one for one in self.rounds if not one.taints)
 
-    @property
-    def quiet(self) -> list[float]:
-        """The share of quiet samples in each round without taints."""
-        return [one.digest.quiet / one.digest.samples for one in self.rounds if not one.taints]
-
-    def add_round(self, row: RoundRow) -> None:
-        """Take in one more round."""
-        self.rounds.append(
-            Round(
-                row.process,
-                row.number,
-                row.started,
-                row.inner,
-                Samples(row.times_ns, row.quiet),
-                row.taints,
-                row.sentinel_ms,
-            )
-        )
-
-    def add_process(self, row: ProcessRow) -> None:
-        """Take in what one more process tells."""
-        self.steady = self.steady and row.steady
-
 
 class Ledger:
     """The entries of jobs that are not settled yet, and the latencies that any of them had.
@@ -66,7 +41,8 @@ class Ledger:
         self._store = store
         self._entries: dict[str, Entry] = {}
         self._seen: dict[tuple[str, str], float] = {}
-        self._quiet: list[float] = []
+        # The sum of the shares of quiet samples over clean rounds, and how many these are.
+        self._quiet, self._clean = 0.0, 0
 
     def begin(self, jobs: Iterable[str]) -> None:
         """Take up ``jobs``, and with those that were begun before the company they had.
@@ -76,36 +52,50 @@ class Ledger:
         wanted = list(jobs)
         begun = self._store.begun(wanted)
         self._entries.update({job: Entry() for job in wanted if job not in begun})
-        self._entries.update({job: self._read(job) for job in self._store.company(begun) | begun})
+        for job in self._store.company(begun) | begun:
+            self._read(job)
 
     def __getitem__(self, job: str) -> Entry:
         """Return the entry of ``job``; one that was not taken up comes from the store."""
         if job not in self._entries:
-            self._entries[job] = self._read(job)
+            self._read(job)
         return self._entries[job]
 
+    def add_process(self, row: ProcessRow) -> None:
+        """Take in what one more process tells of a job that was taken up."""
+        entry = self._entries[row.job_id]
+        entry.steady = entry.steady and row.steady
+
+    def add_round(self, row: RoundRow) -> None:
+        """Take in one more round of a job that was taken up."""
+        samples = Samples(row.times_ns, row.quiet)
+        one = Round(
+            row.process, row.number, row.started, row.inner, samples, row.taints, row.sentinel_ms
+        )
+        self._entries[row.job_id].rounds.append(one)
+        if not one.taints:
+            self._quiet += one.digest.quiet / one.digest.samples
+            self._clean += 1
+
+    @property
     def quiet(self) -> float | None:
-        """Return the share of quiet samples, the mean of all clean rounds, None without any."""
-        shares = self._quiet + [one for entry in self._entries.values() for one in entry.quiet]
-        return float(np.mean(shares)) if shares else None
+        """The share of quiet samples, the mean over all clean rounds; None without any."""
+        return self._quiet / self._clean if self._clean else None
 
     def seen(self) -> dict[tuple[str, str], float]:
         """Return the undisturbed latency in ms by job and process, of settled jobs too."""
-        quiet = self.quiet()
         for job, entry in self._entries.items():
             for process, group in entry.clean.items():
-                self._seen[job, process] = undisturbed_ms(group, quiet)
+                self._seen[job, process] = undisturbed_ms(group, self.quiet)
         return dict(self._seen)
 
     def close(self, job: str) -> None:
         """Forget the rounds of ``job``, which is settled; what was seen of it stays."""
-        entry = self._entries.pop(job, None)
-        self._quiet += entry.quiet if entry is not None else []
+        self._entries.pop(job, None)
 
-    def _read(self, job: str) -> Entry:
-        entry = Entry()
+    def _read(self, job: str) -> None:
+        self._entries[job] = Entry()
         for process in self._store.processes(job):
-            entry.add_process(process)
+            self.add_process(process)
         for one in self._store.rounds(job):
-            entry.add_round(one)
-        return entry
+            self.add_round(one)

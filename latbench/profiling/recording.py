@@ -81,12 +81,12 @@ class Recorder:
     def add_process(self, row: ProcessRow) -> None:
         """Write what one worker process tells of a job."""
         self.store.add_process(row)
-        self._ledger[row.job_id].add_process(row)
+        self._ledger.add_process(row)
 
     def add_round(self, row: RoundRow) -> None:
         """Write one round; when this returns it outlives this process."""
         self.store.add_round(row)
-        self._ledger[row.job_id].add_round(row)
+        self._ledger.add_round(row)
 
     def add_sentinel(self, passes: Sequence[Digest]) -> None:
         """Write what one worker process measured of the sentinel."""
@@ -97,7 +97,7 @@ class Recorder:
             self.protocol,
             passes,
             self.provenance,
-            self._ledger.quiet(),
+            self._ledger.quiet,
         )
         self._drift = None
 
@@ -142,7 +142,7 @@ class Recorder:
                 self._add(job, estimate, complete=False)
 
     def _levellings(self) -> dict[str, Levelling]:
-        return levellings(self._ledger.seen(), self.protocol, self._ledger.quiet())
+        return levellings(self._ledger.seen(), self.protocol, self._ledger.quiet)
 
     def _estimate(self, job: str, levelling: Levelling) -> Estimate:
         entry = self._ledger[job]
