@@ -222,16 +222,10 @@ class _Turns:
         )
 
     def _time_sentinel(self, sentinel: Callable[[], object]) -> Digest:
+        run = partial(sample, sentinel, self._clock, self._protocol, self._probe, inner=1)
         runs = self._protocol.sentinel_runs
-        samples = sample(
-            sentinel,
-            self._clock,
-            self._protocol,
-            self._probe,
-            inner=1,
-            least=(runs, 0.0),
-            cap=(3 * runs, 0.0),
-        )
+        run(least=(self._protocol.lead_in_runs, 0.0), cap=(1, self._protocol.round_ms), hurry=True)
+        samples = run(least=(runs, 0.0), cap=(3 * runs, 0.0))
         return Digest.of(samples.times_ns / 1e6, samples.used)
 
     def _attempt(self, seat: _Seat, turn: Callable[[_Seat], Result]) -> Result | None:

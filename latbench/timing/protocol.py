@@ -19,7 +19,8 @@ class Protocol:
 
     Attributes:
         version: generation of the method itself; it changes when the code times differently.
-        lead_in_runs: runs discarded at the start of a round, because clocks fall during gaps.
+        lead_in_runs: runs discarded at the start of a round, and of a turn of the sentinel, because
+            clocks fall during gaps and others have had the caches.
         round_ms, round_runs: a round lasts until it holds this much quiet time and this many
             quiet runs,
         round_cap_ms, round_runs_min: but ends after this time, if it holds this many runs.

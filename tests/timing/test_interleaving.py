@@ -212,7 +212,8 @@ def test_a_budget_may_end_the_warm_up(time: Time) -> None:
 
 def test_the_sentinel_runs_before_each_pass(time: Time) -> None:
     """Its median is kept with each round of the pass, so passes can be compared."""
-    speeds = iter(np.repeat(np.arange(1.0, 100.0), PROTOCOL.sentinel_runs).tolist())
+    runs = [*repeat(0.5, PROTOCOL.lead_in_runs), *repeat(1.0, PROTOCOL.sentinel_runs)]
+    speeds = (number * ms for number in count(1) for ms in runs)
     log = time(steady("a"), steady("b"), sentinel=lambda: next(speeds))
     assert [one.sentinel_ms for one in log.of("a")] == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
     assert [one.sentinel_ms for one in log.of("b")] == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
