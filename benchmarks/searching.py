@@ -1,9 +1,9 @@
-"""How good searches are where the optimum is known: NAS-Bench-201 under the limits of HELP's Table 4.
+"""How good searches are where the optimum is known: NAS-Bench-201 within HELP's limits.
 
-The latencies are HELP's (arXiv 2106.08630), the accuracies those after 12 epochs on CIFAR-100's
-validation half, so they compare with no published ones. Ten latencies of a device are measured for
-the predictor; of what a search scored best, up to five are measured at its end, as `latbench search`
-does with its one, and the first that meets the limit is taken.
+The limits are those of Table 4 of HELP (arXiv 2106.08630), the latencies its own, the accuracies
+those after 12 epochs on CIFAR-100's validation half: they compare with no published ones. Ten
+latencies of a device are measured for the predictor; of what a search scored best, up to five are
+measured at its end, as `latbench search` does with its one, and the first within the limit is taken.
 """
 
 from __future__ import annotations

@@ -7,15 +7,15 @@ On a quiet machine q is 1, and this is the plain median.
 
 The probe tells q, but it is a short look, and a run is long and uses more of the machine. So a run
 counts as undisturbed only if eight looks in a row would have been quiet: q is the eighth power of
-the share of runs with two quiet looks, and at least 1 %. Where less than a third of the runs have
-two quiet looks, hardly any run is undisturbed, and whether there is one among those that were timed
-is a matter of luck: such an estimate is called unstable.
+the share of runs with two quiet looks, and at least a fifth. Below the tenth percentile it would be
+a matter of luck what some hundred runs hold. Where less than a third of the runs have two quiet
+looks, fewer than that fifth are undisturbed, and the estimate is called unstable.
 
 The share is that of the whole sweep, where there is one. The few looks of one subject tell it badly
 and its power worse, and then one subject measured twice has another quantile of the same runs.
 
-Power and third were chosen on one busy host, by how well two measurements agreed in its calmer and
-in its busier hours. On a core of one's own every look is quiet and neither matters.
+Power, fifth and third were chosen on one busy host, by how well two measurements agreed in its
+calmer and in its busier hours. On a core of one's own every look is quiet and none matters.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 
-LEAST_SHARE = 0.01
+LEAST_SHARE = 0.2
 LEAST_QUIET = 1 / 3
 """Share of quiet runs below which an estimate is unstable."""
 _LOOKS = 8
