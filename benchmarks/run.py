@@ -18,6 +18,7 @@ NAMES = (
     "predicting",
     "protocols",
     "proposing",
+    "searching",
     "mobilenet",
     "measuring",
     "demo",

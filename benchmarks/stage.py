@@ -6,6 +6,7 @@ import numpy as np
 
 from latbench.profiling.channel import pack_times
 from latbench.profiling.process import Report, Task
+from latbench.profiling.provenance import provenance
 
 _ROUNDS = 6
 
@@ -22,6 +23,7 @@ class Stage:
         self._tasks += 1
         process = f"p{self._tasks}"
         times = pack_times(np.full(30, 1_000_000, dtype=np.int64))
+        report(process, {"type": "began", "provenance": provenance(task.target)})
         for job in task.workloads:
             report(
                 process,

@@ -13,7 +13,7 @@ import numpy as np
 import latbench
 from benchmarks.stage import Stage
 from benchmarks.table import Row
-from latbench.profiling.subjects import block_subjects
+from latbench.profiling.subjects import block_subjects, sentinel
 from latbench.profiling.sweep import Sweep
 from latbench.store import RoundRow, Store
 from latbench.timing import HostClock, Protocol
@@ -55,6 +55,7 @@ def storing(folder: Path) -> Iterator[Row]:
         )
         for number in range(_JOBS)
     ]
+    sentinel()  # exported once, however many jobs there are
     with Store.open(f"sqlite:///{folder / 'storing.db'}") as store:
         start = time.perf_counter()
         jobs = Sweep(store, target, instance, Protocol.standard(), executor=Stage()).run(subjects)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,8 @@ class Connections:
         )
         self._writer = self.engine.execution_options(latbench_begin="BEGIN IMMEDIATE")
         self._bare = self.engine.execution_options(latbench_begin=None)
+        self._kept = threading.local()
+        self._all_kept: set[Connection] = set()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -62,10 +65,34 @@ class Connections:
     def write_one(self) -> Iterator[Connection]:
         """Yield a connection for one writing statement, which is a transaction of its own.
 
-        SQLite then needs neither BEGIN nor COMMIT around it, which cost as much as a small insert.
+        SQLite then needs neither BEGIN nor COMMIT around it, and each thread keeps its connection:
+        to get one and give it back costs as much as a small insert.
         """
-        with explained(self.location.shown), self._bare.begin() as connection:
-            yield connection
+        with explained(self.location.shown):
+            if not self.location.file:
+                with self._bare.begin() as connection:
+                    yield connection
+                return
+            try:
+                yield self._own()
+            except BaseException:
+                self._drop()
+                raise
+
+    def _own(self) -> Connection:
+        """Return the connection that this thread keeps."""
+        kept: Connection | None = getattr(self._kept, "connection", None)
+        if kept is None or kept.closed:
+            kept = self._kept.connection = self._bare.connect()
+            self._all_kept.add(kept)
+        return kept
+
+    def _drop(self) -> None:
+        kept: Connection | None = getattr(self._kept, "connection", None)
+        if kept is not None:
+            self._kept.connection = None
+            self._all_kept.discard(kept)
+            kept.close()
 
     def execute_bare(self, statement: str) -> None:
         """Execute an SQLite ``statement`` that no transaction may surround."""
@@ -74,6 +101,9 @@ class Connections:
 
     def close(self) -> None:
         """Close every connection."""
+        for kept in self._all_kept:
+            kept.close()
+        self._all_kept.clear()
         self.engine.dispose()
 
 
