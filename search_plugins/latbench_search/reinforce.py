@@ -28,7 +28,7 @@ class Reinforce(DiscreteSearcher):
     _policy: Policy
     _learned: int
 
-    def __init__(self, batch: int = 10, rate: float = 0.2, decay: float = 0.9) -> None:
+    def __init__(self, batch: int = 5, rate: float = 0.2, decay: float = 0.9) -> None:
         """Store the scores of a step, the rate of learning, and how slowly the baseline moves."""
         self.batch = batch
         self.rate = rate
