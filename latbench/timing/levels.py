@@ -37,7 +37,7 @@ Seen = Mapping[tuple[str, str], float]
 # Huber's constant: 95 % of the efficiency of means where all is normal.
 _HUBER = 1.345
 _STEPS = 30
-_SETTLED = 1e-3
+_SETTLED = 1e-2
 _LEAST_SPREAD = 1e-6
 
 
@@ -188,18 +188,20 @@ class _Model:
         }
 
     def _doubts(self, covariance: FloatArray) -> list[float]:
-        """Return the doubt of each subject."""
+        """Return the doubt of each subject: of its processes' mean less that of all processes."""
         processes = len(self._processes)
-        everywhere = np.concatenate([np.full(processes, 1 / processes), np.zeros(processes)])
-        tilted = np.roll(everywhere, processes)
-        doubts = []
+        level, tilt = covariance[:, :processes].mean(axis=1), covariance[:, processes:].mean(axis=1)
         order = np.argsort(self._subject, kind="stable")
         own = np.split(self._process[order], np.cumsum(np.bincount(self._subject))[:-1])
+        doubts = []
         for x, group in zip(self._x, own, strict=True):
-            part = -everywhere - x * tilted
-            part[group] += 1 / len(group)
-            part[group + processes] += x / len(group)
-            doubts.append(math.sqrt(max(0.0, float(part @ covariance @ part))))
+            places = np.concatenate([group, group + processes])
+            parts = np.repeat([1.0, x], len(group)) / len(group)
+            with_all = level + x * tilt
+            of_all = with_all[:processes].mean() + x * with_all[processes:].mean()
+            own_square = parts @ covariance[np.ix_(places, places)] @ parts
+            square = own_square - 2 * parts @ with_all[places] + of_all
+            doubts.append(math.sqrt(max(0.0, float(square))))
         return doubts
 
 
