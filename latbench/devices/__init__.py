@@ -4,6 +4,7 @@ A *device* is a model of hardware, described by ``device_profiles/<name>.yaml``.
 one machine or card of it, known by its :class:`Fingerprint`.
 """
 
+from latbench.devices.card_state import CardState, CardWatch, watch_card
 from latbench.devices.catalogue import (
     DeviceProfile,
     Figure,
@@ -21,6 +22,8 @@ from latbench.devices.presence import present, require
 
 __all__ = [
     "CardFacts",
+    "CardState",
+    "CardWatch",
     "DeviceProfile",
     "Figure",
     "Fingerprint",
@@ -36,4 +39,5 @@ __all__ = [
     "profile_from_file",
     "profiles",
     "require",
+    "watch_card",
 ]

@@ -9,10 +9,20 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from latbench.devices import watch_card
 from latbench.target import Target
 from latbench.version import current_version
 
-_PACKAGES = ("numpy", "onnx", "onnxruntime", "openvino", "torch")
+_PACKAGES = (
+    "numpy",
+    "nvidia-ml-py",
+    "onnx",
+    "onnxruntime",
+    "openvino",
+    "pycuda",
+    "tensorrt",
+    "torch",
+)
 SCHEMA = 1
 
 
@@ -31,7 +41,16 @@ def provenance(target: Target) -> dict[str, Any]:
         "load": list(os.getloadavg()),
         "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "turbo_off": _read("/sys/devices/system/cpu/intel_pstate/no_turbo"),
+        **_card(target.device),
     }
+
+
+def _card(device: str) -> dict[str, Any]:
+    """Return the state of the card that the target runs on, or why it is not told."""
+    watch, reason = watch_card(device)
+    if watch is not None:
+        return {"card": watch.state().to_dict()}
+    return {} if reason is None else {"card": {"untold": reason}}
 
 
 @cache

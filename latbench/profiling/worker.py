@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from latbench.errors import LatbenchError
+from latbench.profiling.card_counters import counters_of
 from latbench.profiling.channel import Channel, Message, pack_times
 from latbench.registry import RUNTIMES, load
 from latbench.runtimes import Runtime, Session, random_inputs
@@ -132,6 +133,7 @@ def serve(channel: Channel) -> None:
         budget_s=task["budget_s"],
         clock=_Clock(channel),
         probe=CoreProbe(protocol.probe_tolerance),
+        read_counters=counters_of(target.device),
     )
     channel.send({"type": "end"})
 

@@ -9,6 +9,7 @@ THROTTLED = "cgroup-throttled"
 CORE_THROTTLED = "core-throttled"
 SWITCHED = "switched-out"
 PRESSURE = "cpu-pressure"
+CARD_SLOWED = "card-slowed"
 
 _SWITCHES_PER_MS = 0.1
 _PRESSURE_SHARE = 0.05
@@ -26,6 +27,7 @@ class Counters:
         switches: involuntary context switches of all threads of this process.
         pressure_us: microseconds in which some task of this control group, or of the whole system
             where groups are not told apart, waited for a CPU.
+        card_slowdowns: times the graphics card was found slowed for heat or power.
     """
 
     steal_ticks: int | None = None
@@ -33,6 +35,7 @@ class Counters:
     core_throttles: int | None = None
     switches: int | None = None
     pressure_us: int | None = None
+    card_slowdowns: int | None = None
 
     def readable(self) -> tuple[str, ...]:
         """Return the names of the counters that the system tells."""
@@ -42,8 +45,9 @@ class Counters:
 def causes(before: Counters, after: Counters, elapsed_ms: float) -> tuple[str, ...]:
     """Return what disturbed the time between two readings; a missing counter judges nothing.
 
-    Steal, throttled quotas and throttled cores taint at the first count; involuntary switches
-    above one in 10 ms, but never a single one; CPU pressure above 5 % of the time.
+    Steal, throttled quotas, and cores and cards that were slowed taint at the first count;
+    involuntary switches above one in 10 ms, but never a single one; CPU pressure above 5 % of the
+    time.
     """
     limits = (
         (STEAL, before.steal_ticks, after.steal_ticks, 0.0),
@@ -51,6 +55,7 @@ def causes(before: Counters, after: Counters, elapsed_ms: float) -> tuple[str, .
         (CORE_THROTTLED, before.core_throttles, after.core_throttles, 0.0),
         (SWITCHED, before.switches, after.switches, max(1.0, _SWITCHES_PER_MS * elapsed_ms)),
         (PRESSURE, before.pressure_us, after.pressure_us, _PRESSURE_SHARE * elapsed_ms * 1e3),
+        (CARD_SLOWED, before.card_slowdowns, after.card_slowdowns, 0.0),
     )
     return tuple(
         cause

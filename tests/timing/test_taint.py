@@ -6,7 +6,14 @@ from hypothesis import strategies as st
 
 from latbench.timing import Counters, causes
 
-CALM = Counters(steal_ticks=7, throttled=0, core_throttles=3, switches=100, pressure_us=5000)
+CALM = Counters(
+    steal_ticks=7,
+    throttled=0,
+    core_throttles=3,
+    switches=100,
+    pressure_us=5000,
+    card_slowdowns=2,
+)
 
 
 @pytest.mark.parametrize(
@@ -19,6 +26,7 @@ CALM = Counters(steal_ticks=7, throttled=0, core_throttles=3, switches=100, pres
         ("switches", 3, ("switched-out",)),
         ("pressure_us", 1000, ()),
         ("pressure_us", 1001, ("cpu-pressure",)),
+        ("card_slowdowns", 1, ("card-slowed",)),
     ],
 )
 def test_each_counter_taints_by_its_own_rule(
@@ -37,13 +45,21 @@ def test_a_single_switch_taints_no_round() -> None:
 
 def test_all_causes_are_named() -> None:
     """A round that several things disturbed names each."""
-    after = Counters(steal_ticks=8, throttled=1, core_throttles=4, switches=110, pressure_us=9000)
+    after = Counters(
+        steal_ticks=8,
+        throttled=1,
+        core_throttles=4,
+        switches=110,
+        pressure_us=9000,
+        card_slowdowns=3,
+    )
     assert causes(CALM, after, elapsed_ms=20.0) == (
         "steal",
         "cgroup-throttled",
         "core-throttled",
         "switched-out",
         "cpu-pressure",
+        "card-slowed",
     )
 
 
@@ -53,10 +69,10 @@ def test_all_causes_are_named() -> None:
 )
 def test_a_missing_counter_judges_nothing(missing: str, side: bool) -> None:
     """What could not be read before or after a round does not taint it."""
-    wild = Counters(*[10**9] * 5)
+    wild = Counters(*[10**9] * 6)
     before = replace(CALM, **{missing: None}) if side else CALM
     after = wild if side else replace(wild, **{missing: None})
-    assert len(causes(before, after, elapsed_ms=20.0)) == 4
+    assert len(causes(before, after, elapsed_ms=20.0)) == 5
 
 
 def test_counters_name_what_could_be_read() -> None:

@@ -1,0 +1,113 @@
+"""What a graphics card is doing at this moment, by NVML: its clock, its heat and what slows it.
+
+It is read, and nothing is set, locked or reset.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from latbench.devices.catalogue import profile
+
+_MISSING = "the package nvidia-ml-py is not installed; run: pip install 'latbench[tensorrt]'"
+# Bits of nvml.h, which the package has under two generations of names.
+_SLOWDOWNS = {
+    0x04: "software power cap",
+    0x08: "hardware slowdown",
+    0x20: "software thermal slowdown",
+    0x40: "hardware thermal slowdown",
+    0x80: "hardware power brake",
+}
+"""Reasons of a lowered clock that come from power or heat, and not from idling or a setting."""
+
+
+@dataclass(frozen=True)
+class CardState:
+    """One reading; what the card does not tell is None.
+
+    Attributes:
+        sm_clock_mhz: present clock of the multiprocessors; an idle card lowers it.
+        temperature_c: temperature of the chip.
+        power_cap_w: the power it may draw.
+        slowdowns: what holds its clock down now.
+    """
+
+    sm_clock_mhz: int | None
+    temperature_c: int | None
+    power_cap_w: float | None
+    slowdowns: tuple[str, ...] | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the reading as what JSON can hold."""
+        held = self.slowdowns
+        return {**asdict(self), "slowdowns": None if held is None else list(held)}
+
+
+class CardWatch:
+    """Reads the state of one card, as often as it is asked to."""
+
+    def __init__(self, nvml: Any, handle: Any) -> None:
+        """Watch the card with this ``handle`` of the module ``pynvml``, which was initialised."""
+        self._nvml, self._handle = nvml, handle
+        self._end = weakref.finalize(self, nvml.nvmlShutdown)
+
+    def state(self) -> CardState:
+        """Read everything."""
+        nvml = self._nvml
+        cap_mw = self._told(nvml.nvmlDeviceGetEnforcedPowerLimit)
+        return CardState(
+            sm_clock_mhz=self._told(nvml.nvmlDeviceGetClockInfo, nvml.NVML_CLOCK_SM),
+            temperature_c=self._told(nvml.nvmlDeviceGetTemperature, nvml.NVML_TEMPERATURE_GPU),
+            power_cap_w=None if cap_mw is None else cap_mw / 1e3,
+            slowdowns=self.slowdowns(),
+        )
+
+    def slowdowns(self) -> tuple[str, ...] | None:
+        """Read what holds the clock down now; None where the card does not tell."""
+        bits = self._told(self._nvml.nvmlDeviceGetCurrentClocksThrottleReasons)
+        if bits is None:
+            return None
+        return tuple(name for bit, name in _SLOWDOWNS.items() if bits & bit)
+
+    def _told(self, read: Callable[..., int], *what: Any) -> int | None:
+        try:
+            return int(read(self._handle, *what))
+        # Cards of some kinds lack a sensor, a partitioned one hides it, old drivers lack the call.
+        except (
+            self._nvml.NVMLError_NotSupported,
+            self._nvml.NVMLError_NoPermission,
+            self._nvml.NVMLError_FunctionNotFound,
+        ):
+            return None
+
+
+def watch_card(device: str) -> tuple[CardWatch | None, str | None]:
+    """Return what watches the card that ``device`` describes, or the reason why nothing does.
+
+    Of several, it is the first in the order of nvidia-smi. A device that is no card has no reason.
+
+    Raises:
+        UsageError: there is no such profile.
+    """
+    sought = profile(device)
+    if sought.kind != "gpu":
+        return None, None
+    try:
+        import pynvml
+    except ImportError:
+        return None, _MISSING
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as failure:
+        return None, f"NVML does not start ({failure}); nvidia-smi should list the card"
+    for number in range(pynvml.nvmlDeviceGetCount()):
+        handle = pynvml.nvmlDeviceGetHandleByIndex(number)
+        name = pynvml.nvmlDeviceGetName(handle)
+        # Releases before 11.5 give bytes.
+        if sought.matches(name.decode() if isinstance(name, bytes) else name):
+            return CardWatch(pynvml, handle), None
+    pynvml.nvmlShutdown()
+    return None, f"NVML shows no {device}"
