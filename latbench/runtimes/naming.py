@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from onnx import GraphProto, ModelProto
 
@@ -35,6 +35,11 @@ def named(model: ModelProto) -> tuple[ModelProto, dict[str, str]]:
         node.name = f"{prefix}{number}"
         shown[node.name] = own
     return copy, shown
+
+
+def as_shown(name: str, shown: Mapping[str, str]) -> str:
+    """Return an engine's name of a kernel with the plain names in it as people know them."""
+    return re.sub(r"(?<![A-Za-z0-9])n+\d+", lambda found: shown.get(found[0], found[0]), name)
 
 
 def _names(graph: GraphProto) -> Iterator[str]:

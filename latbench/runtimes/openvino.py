@@ -17,7 +17,7 @@ from onnx import ModelProto
 from latbench.errors import MeasurementError, UnavailableError
 from latbench.runtimes.attribution import attributed
 from latbench.runtimes.kernel import CompiledGraph, Kernel
-from latbench.runtimes.naming import named
+from latbench.runtimes.naming import as_shown, named
 from latbench.runtimes.runtime import PROFILED_RUNS, Array, Runtime, Session, random_inputs
 from latbench.spaces.weights import with_weights
 from latbench.spaces.workload import Workload
@@ -138,7 +138,7 @@ class OpenVinoSession(Session):
         nodes, folded = attributed(proto, told)
         kernels = [
             Kernel(
-                name=_as_shown(layer.name, shown),
+                name=as_shown(layer.name, shown),
                 kind=layer.kind,
                 nodes=tuple(shown[node] for node in computed),
                 time_ms=times_ms[layer.name],
@@ -205,11 +205,6 @@ def _rename(model: Any, proto: ModelProto) -> Mapping[str, Sequence[str]]:
         operation.set_friendly_name(name)
         origins[name] = nodes
     return origins
-
-
-def _as_shown(name: str, shown: Mapping[str, str]) -> str:
-    """Return the name of a layer with the plain names in it as people know them."""
-    return re.sub(r"(?<![A-Za-z0-9])n+\d+", lambda found: shown.get(found[0], found[0]), name)
 
 
 def _profiled(request: Any, runs: int) -> tuple[Mapping[str, float], float]:
