@@ -26,6 +26,7 @@ _BUILTIN: dict[str, dict[str, str]] = {
         "onnxruntime-cuda": "latbench.runtimes.onnxruntime_gpu:OnnxRuntimeCuda",
         "onnxruntime-tensorrt": "latbench.runtimes.onnxruntime_gpu:OnnxRuntimeTensorRt",
         "openvino": "latbench.runtimes.openvino:OpenVino",
+        "tensorrt": "latbench.runtimes.tensorrt:TensorRt",
         "torch": "latbench.runtimes.torch:TorchRuntime",
         "torch-compile": "latbench.runtimes.torch_compile:TorchCompile",
     },

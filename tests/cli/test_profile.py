@@ -83,6 +83,22 @@ def test_what_cannot_be_is_one_line(run: Run, arguments: str, says: str) -> None
     assert not Path("latbench.db").exists()
 
 
+def test_a_gpu_that_is_not_here_ends_in_one_message(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was looked for, what is here, and the two ways on; nothing was written."""
+    monkeypatch.setenv("PATH", "")  # no nvidia-smi, whatever machine this is
+    for runtime in ((), ("--runtime", "tensorrt:fp16")):
+        done = run("profile", "--networks", 1, "--device", "v100", *runtime)
+        assert (done.code, done.out) == (1, "")
+        (line,) = done.err.splitlines()
+        assert "no v100 here: looked for" in line
+        assert "no NVIDIA GPU (nvidia-smi is not installed)" in line
+        assert "Run latbench on a machine that has a v100" in line
+        assert "--executor ray://" in line
+    assert not Path("latbench.db").exists()
+
+
 @pytest.mark.parametrize(
     ("content", "says"), [(None, "No such file"), ("no model", "net.onnx"), ("", "net.onnx")]
 )

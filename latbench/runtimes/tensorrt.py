@@ -1,0 +1,88 @@
+"""TensorRT 8.5 to 11 on NVIDIA GPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from latbench.devices import profile
+from latbench.errors import UnavailableError, UsageError
+from latbench.runtimes.cuda import driver
+from latbench.runtimes.runtime import Runtime, Session
+from latbench.runtimes.tensorrt_bindings import bindings, is_newer, release
+from latbench.spaces.workload import Workload
+from latbench.target import Target
+
+_LEVELS = ("0", "1", "2", "3", "4", "5")
+_TRANSFERS = ("none", "both")
+_LEVELS_SINCE = (8, 6)
+
+
+class TensorRt(Runtime):
+    """TensorRT's engines, built from ONNX, on one stream of the GPU's primary context.
+
+    ``fp32`` is built with TF32 off. ``fp16`` lets TensorRT 8.5 to 10 keep single layers in fp32;
+    the precision that runs is read back. TensorRT 11 takes every type from the model, which is
+    turned into fp16 before.
+    """
+
+    name: ClassVar[str] = "tensorrt"
+    precisions: ClassVar[tuple[str, ...]] = ("fp32", "fp16")
+    device_kinds: ClassVar[tuple[str, ...]] = ("gpu", "soc")
+    options: ClassVar[Mapping[str, str]] = {
+        "optimisation": "level of the builder from 0 to 5 (default: TensorRT's own, 3): a higher "
+        "one builds for longer and may run faster; from TensorRT 8.6",
+        "transfers": "what a run copies: none (default), or both: inputs to the GPU, outputs back",
+    }
+
+    def available(self) -> str | None:
+        """See :class:`Runtime`."""
+        try:
+            bindings()
+            driver()
+        except UnavailableError as missing:
+            return str(missing)
+        return None
+
+    def version(self) -> str:
+        """See :class:`Runtime`."""
+        return str(bindings().__version__)
+
+    def check(self, target: Target) -> None:
+        """See :class:`Runtime`.
+
+        Raises:
+            UnavailableError: this TensorRT does not support the device, or has no such levels.
+        """
+        super().check(target)
+        options = dict(target.options)
+        for name, known in (("optimisation", _LEVELS), ("transfers", _TRANSFERS)):
+            if options.get(name, known[0]) not in known:
+                raise UsageError(
+                    f"{name}={options[name]!r} is unknown; use one of {', '.join(known)}"
+                )
+        trt = bindings()
+        if "optimisation" in options and release(trt) < _LEVELS_SINCE:
+            raise UnavailableError(
+                f"TensorRT {trt.__version__} has no levels of optimisation; leave optimisation "
+                "out, or install TensorRT 8.6 or newer"
+            )
+        device = profile(target.device)
+        newest = device.newest_tensorrt
+        if newest is not None and newest.value is not None and is_newer(trt, newest.value):
+            board = device.kind == "soc"
+            way = (
+                "take the JetPack that brings it"
+                if board
+                else (f"run: pip install 'tensorrt=={newest.value}.*'")
+            )
+            raise UnavailableError(
+                f"TensorRT {trt.__version__} does not support the {target.device}, and "
+                f"{newest.value} is the newest that does; {way}"
+            )
+
+    def _compile(self, workload: Workload, target: Target) -> Session:
+        # Loaded here, because `latbench devices` asks for reasons and needs no session.
+        from latbench.runtimes.tensorrt_session import TensorRtSession
+
+        return TensorRtSession(workload, target)

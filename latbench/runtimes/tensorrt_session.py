@@ -1,0 +1,208 @@
+"""A workload compiled by TensorRT: what is timed, compared and described."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import weakref
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+from typing import Any
+
+from latbench.errors import LatbenchError, MeasurementError
+from latbench.runtimes.cuda import gpu_for
+from latbench.runtimes.engine_cache import default_cache
+from latbench.runtimes.kernel import CompiledGraph
+from latbench.runtimes.naming import named
+from latbench.runtimes.runtime import PROFILED_RUNS, Array, Session, random_inputs, reason_of
+from latbench.runtimes.tensorrt_bindings import bindings
+from latbench.runtimes.tensorrt_engine import Build, Engine, Place, at_shapes, engine_of
+from latbench.runtimes.tensorrt_execution import Execution
+from latbench.runtimes.tensorrt_layers import Layer, compiled_graph, layers_of, precision_run
+from latbench.spaces.weights import with_weights
+from latbench.spaces.workload import Workload
+from latbench.target import Target
+
+_LEAD_IN = 5
+"""Runs that come first and are not counted: clocks rise, and modules are loaded."""
+_ENQUEUE_BOUND = 0.8
+
+
+@dataclass(frozen=True)
+class RunTimes:
+    """Three times of each run, in milliseconds, which answer different questions.
+
+    Attributes:
+        gpu_ms: between two events around the run, on the GPU.
+        enqueue_ms: until the host had put the run into the stream.
+        e2e_ms: until the host knew that the run had ended; the two events are in it.
+    """
+
+    gpu_ms: tuple[float, ...]
+    enqueue_ms: tuple[float, ...]
+    e2e_ms: tuple[float, ...]
+
+    @property
+    def enqueue_bound(self) -> bool:
+        """Whether the GPU waited for the host: then ``gpu_ms`` is not the engine's own time."""
+        return median(self.enqueue_ms) > _ENQUEUE_BOUND * median(self.gpu_ms)
+
+
+class TensorRtSession(Session):
+    """An engine with inputs in place on the GPU; it belongs to the thread that compiled it."""
+
+    def __init__(self, workload: Workload, target: Target) -> None:
+        """Build the engine of ``workload``, or find it among those that were kept."""
+        self._trt = bindings()
+        self._gpu = gpu_for(target.device)
+        options = dict(target.options)
+        level = options.get("optimisation")
+        self._build = Build(target.precision, None if level is None else int(level))
+        self._place = Place(
+            tensorrt=str(self._trt.__version__),
+            driver=self._gpu.driver_version,
+            instance=self._gpu.instance,
+            compute_capability=self._gpu.compute_capability,
+            name=self._gpu.name,
+        )
+        self._cache = default_cache()
+        try:
+            # A broken file ends in an error of protobuf's, a shape that is none in one of NumPy's.
+            self._model, self._shown = named(with_weights(workload.model))
+            at_shapes(self._model, workload.inputs)
+            self._execution = Execution(self._gpu, self._trt, partial(self._load, self._build))
+            # Freed before the interpreter ends, too: CUDA would abort it otherwise.
+            self._free = weakref.finalize(self, self._execution.free)
+            self._inputs = self._execution.prepared(random_inputs(workload.inputs))
+            self._execution.upload(self._inputs)
+            if options.get("transfers") == "both":
+                self._execution.copy_in_runs(self._inputs)
+            self.precision_run = precision_run(self._layers(self._execution), target.precision)
+        except LatbenchError:
+            raise
+        except Exception as failure:
+            raise MeasurementError(f"tensorrt refused it: {reason_of(failure)}") from failure
+
+    @property
+    def engine_sha256(self) -> str:
+        """The hash of the serialised engine."""
+        return self._execution.sha256
+
+    @property
+    def built_ms(self) -> float | None:
+        """How long the engine was built; None for one that had been kept."""
+        return self._execution.built_ms
+
+    def _load(self, build: Build) -> Engine:
+        return engine_of(self._trt, self._model, self._shown, build, self._place, self._cache)
+
+    def run_once(self) -> None:
+        """See :class:`Session`."""
+        self._execution.enqueue()
+        self._execution.wait()
+
+    def outputs(self, inputs: Mapping[str, Array]) -> list[Array]:
+        """See :class:`Session`."""
+        execution = self._execution
+        try:
+            execution.upload(execution.prepared(inputs))
+            execution.enqueue()
+            execution.wait()
+            given = execution.download()
+            execution.upload(self._inputs)
+        except self._gpu.error as failure:
+            raise MeasurementError(f"tensorrt cannot run it: {reason_of(failure)}") from failure
+        return [given[value.name] for value in self._model.graph.output]
+
+    def run_times(self, runs: int = PROFILED_RUNS) -> RunTimes:
+        """Return the times of ``runs`` runs, one after the other, kept apart.
+
+        Raises:
+            MeasurementError: TensorRT refused a run.
+        """
+        execution = self._execution
+        before, after = self._gpu.event(), self._gpu.event()
+        told = []
+        for _ in range(_LEAD_IN + runs):
+            start = time.perf_counter_ns()
+            before.record(execution.stream)
+            execution.enqueue()
+            after.record(execution.stream)
+            enqueued = time.perf_counter_ns()
+            execution.wait()
+            ended = time.perf_counter_ns()
+            gpu_ms = float(after.time_since(before))
+            told.append((gpu_ms, (enqueued - start) / 1e6, (ended - start) / 1e6))
+        gpu, enqueue, e2e = zip(*told[_LEAD_IN:], strict=True)
+        return RunTimes(gpu, enqueue, e2e)
+
+    def kernels(self, runs: int = PROFILED_RUNS) -> CompiledGraph:
+        """See :class:`Session`; times are of an execution of its own, which runs are slower in.
+
+        Where the timed engine uses several streams, an engine with one is built for it: the times
+        of layers that run side by side would not add up.
+        """
+        recorder = _recorder(self._trt)
+        execution = self._profiled_execution(recorder)
+        try:
+            execution.upload(self._inputs)
+            layers = self._layers(execution)
+            wholes_ms = self._profiled(execution, recorder, _LEAD_IN + runs)
+        finally:
+            execution.free()
+        times_ms = {name: median(times[_LEAD_IN:]) for name, times in recorder.times_ms.items()}
+        whole_ms = median(wholes_ms[_LEAD_IN:])
+        return compiled_graph(layers, times_ms, whole_ms, self._model, self._shown)
+
+    def _profiled_execution(self, recorder: Any) -> Execution:
+        load = partial(self._load, self._build)
+        # 8.5 runs everything on one stream, and has no number of others.
+        if getattr(self._execution.engine, "num_aux_streams", 0):
+            load = partial(self._load, dataclasses.replace(self._build, one_stream=True))
+        return Execution(self._gpu, self._trt, load, recorder)
+
+    def _profiled(self, execution: Execution, recorder: Any, runs: int) -> list[float]:
+        """Return the time of each run on the GPU in ms; ``recorder`` takes those of the layers."""
+        before, after = self._gpu.event(), self._gpu.event()
+        wholes_ms = []
+        for _ in range(runs):
+            before.record(execution.stream)
+            execution.enqueue()
+            after.record(execution.stream)
+            execution.wait()
+            wholes_ms.append(float(after.time_since(before)))
+            execution.report()
+            recorder.end_run()
+        return wholes_ms
+
+    def _layers(self, execution: Execution) -> list[Layer]:
+        inspector = execution.engine.create_engine_inspector()
+        return layers_of(inspector.get_engine_information(self._trt.LayerInformationFormat.JSON))
+
+    def close(self) -> None:
+        """See :class:`Session`."""
+        self._free()
+
+
+def _recorder(trt: Any) -> Any:
+    """Return a profiler: ``times_ms`` holds the time of each run by the name of the layer."""
+
+    class Recorder(trt.IProfiler):  # type: ignore[misc]  # the bindings have no types
+        def __init__(self) -> None:
+            # Without it pybind11 would see no base object.
+            trt.IProfiler.__init__(self)
+            self.times_ms: dict[str, list[float]] = defaultdict(list)
+            self._run: dict[str, float] = defaultdict(float)
+
+        def report_layer_time(self, layer_name: str, ms: float) -> None:
+            self._run[layer_name] += ms
+
+        def end_run(self) -> None:
+            for name, ms in self._run.items():
+                self.times_ms[name].append(ms)
+            self._run.clear()
+
+    return Recorder()
