@@ -176,9 +176,9 @@ def test_tainted_processes_are_not_made_up_for_without_end(
     """Where the rounds of all later processes are tainted, their number is bounded all the same."""
 
     class Disturbed(Stage):
-        def _round(self, job: str, number: int, sways: bool) -> dict[str, object]:
+        def _round(self, job: str, number: int, name: str) -> dict[str, object]:
             more = 60_000 * (number % 2)
-            one = super()._round(job, number, sways)
+            one = super()._round(job, number, name)
             times = np.full(3, 2_000_000 + more, dtype=np.int64)
             return {**one, "times": pack_times(times), "taints": self.taints}
 
