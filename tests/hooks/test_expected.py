@@ -96,7 +96,7 @@ def test_a_large_space_without_a_sum_is_refused() -> None:
         ExpectedLatency(flops)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     table=st.lists(st.lists(st.floats(0, 100), min_size=1, max_size=4), min_size=1, max_size=4),
     fixed_ms=st.floats(0, 10),

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from latbench.timing import Digest, Levelling, Protocol, levellings
@@ -128,7 +128,6 @@ def test_a_subject_alone_keeps_its_mean() -> None:
     assert told.doubt < 1e-9 + abs(math.log(1.02))
 
 
-@settings(deadline=None)
 @given(scale=st.floats(1e-3, 1e3), seed=st.integers(0, 1000))
 def test_the_unit_does_not_matter(scale: float, seed: int) -> None:
     """The same latencies in another unit have the same levels."""
@@ -140,7 +139,6 @@ def test_the_unit_does_not_matter(scale: float, seed: int) -> None:
         assert after[subject].doubt == pytest.approx(before[subject].doubt)
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 1000))
 def test_order_does_not_matter(seed: int) -> None:
     """The levels are the same in whatever order the latencies come."""

@@ -20,7 +20,7 @@ CELL: SearchSpace = latbench.space("nasbench201")
 
 
 @given(seed=st.integers(0, 10_000))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_exactly_one_gene_changes(seed: int) -> None:
     """In a chain a child differs from its parent in one choice, and is an architecture."""
     rng = np.random.default_rng(seed)
@@ -76,7 +76,7 @@ def additive(space: SearchSpace, seed: int) -> tuple[IntArray, FloatArray]:
 
 
 @given(seed=st.integers(0, 10_000))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_the_fastest_of_a_sum_is_found(seed: int) -> None:
     """Where the latency is a sum over choices, the descent is exact."""
     starts, prices = additive(CHAIN, seed)
@@ -91,7 +91,7 @@ def test_the_fastest_of_a_sum_is_found(seed: int) -> None:
 
 
 @given(seed=st.integers(0, 10_000))
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 def test_no_neighbour_is_faster(seed: int) -> None:
     """Where neighbouring choices interact, the end is a local optimum at least."""
     rng = np.random.default_rng(seed)
