@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from latbench.errors import LatbenchError
-from latbench.profiling.card_counters import counters_of
 from latbench.profiling.channel import Channel, Message, pack_times
 from latbench.registry import RUNTIMES, load
 from latbench.runtimes import Runtime, Session, random_inputs
@@ -29,6 +28,8 @@ from latbench.spaces.workload import TensorSpec, Workload
 from latbench.target import Target
 from latbench.timing import (
     CoreProbe,
+    CounterFiles,
+    Counters,
     Digest,
     HostClock,
     Outcome,
@@ -133,7 +134,7 @@ def serve(channel: Channel) -> None:
         budget_s=task["budget_s"],
         clock=_Clock(channel),
         probe=CoreProbe(protocol.probe_tolerance),
-        read_counters=counters_of(target.device),
+        read_counters=_counters(runtime, target.device),
     )
     channel.send({"type": "end"})
 
@@ -177,6 +178,16 @@ def _numerics(
     except LatbenchError as failure:
         return {"no_reference": _reason(failure)}
     return difference(outputs, reference)
+
+
+def _counters(runtime: Runtime, device: str) -> Callable[[], Counters]:
+    """Return what reads the counters that taint rounds on ``device``."""
+    if "gpu" not in runtime.device_kinds:
+        return CounterFiles().read
+    # Only a card is worth the time to load what knows of devices.
+    from latbench.profiling.card_counters import counters_of
+
+    return counters_of(device)
 
 
 def _stay_on_one_cpu() -> None:
