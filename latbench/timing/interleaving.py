@@ -16,7 +16,7 @@ from latbench.timing.clock import Clock, HostClock, inner_runs
 from latbench.timing.counter_files import CounterFiles
 from latbench.timing.probe import Probe
 from latbench.timing.protocol import Protocol as TimingProtocol
-from latbench.timing.rounds import Round, run_block, run_round, sample
+from latbench.timing.rounds import Round, lead_in, run_block, run_round, sample
 from latbench.timing.steady import SteadyState, WarmUp
 from latbench.timing.stopping import Outcome, StopRule
 from latbench.timing.taint import Counters, causes
@@ -222,10 +222,10 @@ class _Turns:
         )
 
     def _time_sentinel(self, sentinel: Callable[[], object]) -> Digest:
-        run = partial(sample, sentinel, self._clock, self._protocol, self._probe, inner=1)
         runs = self._protocol.sentinel_runs
-        run(least=(self._protocol.lead_in_runs, 0.0), cap=(1, self._protocol.round_ms), hurry=True)
-        samples = run(least=(runs, 0.0), cap=(3 * runs, 0.0))
+        how = (self._clock, self._protocol, self._probe)
+        lead_in(sentinel, *how)
+        samples = sample(sentinel, *how, inner=1, least=(runs, 0.0), cap=(3 * runs, 0.0))
         return Digest.of(samples.times_ns / 1e6, samples.used)
 
     def _attempt(self, seat: _Seat, turn: Callable[[_Seat], Result]) -> Result | None:

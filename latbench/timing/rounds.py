@@ -97,14 +97,9 @@ def run_round(
     inner: int = 1,
     probe: Probe | None = None,
 ) -> Samples:
-    """Run one round after its lead-in and return its samples of ``inner`` runs.
-
-    The lead-in is sampled as the round is, because what comes between the samples has its place in
-    the caches too. It ends early once it took ``round_ms``: a long run needs no five rehearsals.
-    """
+    """Run one round after its lead-in and return its samples of ``inner`` runs."""
     with garbage_collection_off():
-        least, cap = (protocol.lead_in_runs, 0.0), (1, protocol.round_ms)
-        sample(run_once, clock, protocol, probe, inner=1, least=least, cap=cap, hurry=True)
+        lead_in(run_once, clock, protocol, probe)
         return sample(
             run_once,
             clock,
@@ -114,6 +109,18 @@ def run_round(
             least=(protocol.round_runs, protocol.round_ms),
             cap=(protocol.round_runs_min, protocol.round_cap_ms),
         )
+
+
+def lead_in(
+    run_once: Callable[[], object], clock: Clock, protocol: Protocol, probe: Probe | None
+) -> None:
+    """Run what comes before a round and is discarded.
+
+    It is sampled as the round is, because what comes between the samples has its place in the
+    caches too. It ends early once it took ``round_ms``: a long run needs no five rehearsals.
+    """
+    least, cap = (protocol.lead_in_runs, 0.0), (1, protocol.round_ms)
+    sample(run_once, clock, protocol, probe, inner=1, least=least, cap=cap, hurry=True)
 
 
 def run_block(
