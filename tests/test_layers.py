@@ -44,6 +44,7 @@ LAYERS = (
         "latbench.errors",
         "latbench.version",
         "latbench.parameters",
+        "latbench.replacing",
     ),
 )
 RANK = {place: rank for rank, line in enumerate(LAYERS) for place in line}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from latbench.errors import LatbenchError
+from latbench.replacing import replace_whole
 
 _SCHEMA = 1
 
@@ -40,16 +40,10 @@ class EngineCache:
         Raises:
             LatbenchError: the folder cannot be written.
         """
-        path = self._path(facts)
-        # Another process may read meanwhile: it sees the old file or the whole new one.
-        unfinished = path.with_suffix(f".{os.getpid()}")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            unfinished.write_bytes(_head(facts, content) + b"\n" + content)
-            unfinished.replace(path)
+            replace_whole(self._path(facts), _head(facts, content) + b"\n" + content)
         except OSError as failure:
-            with contextlib.suppress(OSError):  # the first failure is the one to tell
-                unfinished.unlink()
             raise LatbenchError(
                 f"engines cannot be kept ({failure.strerror}); set XDG_CACHE_HOME to a folder that "
                 "can be written and has room"

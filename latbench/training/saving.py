@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from latbench.errors import ArtefactError
+from latbench.replacing import replace_whole
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -18,19 +17,9 @@ def replace_file(path: Path, content: bytes) -> None:
     Raises:
         ArtefactError: the folder is missing or not writable, or the disk is full.
     """
-    temporary: Path | None = None
     try:
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as stream:
-            temporary = Path(stream.name)
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
+        replace_whole(path, content)
     except OSError as failure:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise ArtefactError(
             f"{path} cannot be written: {failure.strerror}; choose another place"
         ) from failure
