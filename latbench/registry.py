@@ -48,9 +48,14 @@ _BUILTIN: dict[str, dict[str, str]] = {
         "transfer": "latbench_predictors.transfer:Transfer",
     },
     SEARCHERS: {
+        "darts": "latbench_search.darts:DARTS",
         "evolution": "latbench_search.evolution:Evolution",
+        "fbnet": "latbench_search.fbnet:FBNet",
+        "proxylessnas": "latbench_search.proxylessnas:ProxylessNAS",
         "random": "latbench_search.random_search:RandomSearch",
         "reinforce": "latbench_search.reinforce:Reinforce",
+        "snas": "latbench_search.snas:SNAS",
+        "unas": "latbench_search.unas:UNAS",
     },
     DEVICES: {},
 }

@@ -25,7 +25,7 @@ LAYERS = (
     ("latbench.reports",),
     PLUGINS,
     (FACE,),
-    ("latbench.searcher", "latbench.discrete_searcher"),
+    ("latbench.searcher", "latbench.discrete_searcher", "latbench.one_shot_searcher"),
     ("latbench.hooks",),
     ("latbench.training",),
     ("latbench.profiling",),

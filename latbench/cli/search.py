@@ -23,7 +23,7 @@ from latbench.errors import UsageError
 from latbench.workflows.setting import Setting
 
 if TYPE_CHECKING:
-    from latbench.workflows.search import SearchSettings
+    from latbench.workflows.search_settings import SearchSettings
 
 
 @click.command()
@@ -70,8 +70,8 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--penalty",
-    metavar="P",
-    help="Latency penalty, for algorithms that follow a gradient; evolution and random filter.",
+    metavar="P[:KEY=VALUE,…]",
+    help="Latency penalty of one-shot algorithms, such as add#linear:weight=0.2.  [default: hinge]",
 )
 @click.option(
     "--confidence",
@@ -120,12 +120,9 @@ def search(
     current().check_store()
     context = click.get_current_context()
     seeded = context.get_parameter_source("seed") != click.core.ParameterSource.DEFAULT
-    settings = _settings(config, latency_target, params, epochs, seed if seeded else None, given)
     if penalty is not None:
-        raise UsageError(
-            f"{settings.algorithm} takes no --penalty: it keeps within the target by a filter; "
-            "leave --penalty out"
-        )
+        given["penalty"] = _penalty(penalty)
+    settings = _settings(config, latency_target, params, epochs, seed if seeded else None, given)
     built = space.build()
     target, instance = setting.here()
     if predictor_folder is None:
@@ -167,6 +164,21 @@ def search(
     emit({**found.document(), "out": str(out)}, render)
 
 
+def _penalty(text: str) -> dict[str, Any]:
+    """Return the name and settings that ``P:KEY=VALUE,…`` gives."""
+    name, _, rest = text.partition(":")
+    found: dict[str, Any] = {"name": name}
+    for part in filter(None, rest.split(",")):
+        key, _, value = part.partition("=")
+        try:
+            found[key.strip()] = float(value)
+        except ValueError as failure:
+            raise UsageError(
+                f"{part!r} is no setting of a penalty; write it as {name}:weight=0.2"
+            ) from failure
+    return found
+
+
 def _settings(
     config: Path | None,
     target_ms: float | None,
@@ -176,8 +188,8 @@ def _settings(
     given: dict[str, Any],
 ) -> SearchSettings:
     from latbench.training.config import TrainConfig
-    from latbench.workflows.search import SearchSettings
     from latbench.workflows.search_config import read_config
+    from latbench.workflows.search_settings import SearchSettings
 
     values: dict[str, Any] = {} if config is None else read_config(config)
     values.update({name: value for name, value in given.items() if value is not None})

@@ -2,7 +2,7 @@
 
 from latbench.hooks.expected import ExpectedLatency
 from latbench.hooks.filter import LatencyFilter
-from latbench.hooks.penalties import PENALTIES, Penalty, latency_reward, penalty
+from latbench.hooks.penalties import PENALTIES, Penalty, latency_reward, penalty, unit_below
 from latbench.hooks.sampled import SampledLatency
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "SampledLatency",
     "latency_reward",
     "penalty",
+    "unit_below",
 ]

@@ -45,6 +45,11 @@ class Penalty(ABC):
     def __call__(self, task_loss: Tensor, expected_ms: Tensor) -> Tensor:
         """Return the loss (...) from a task loss and an expected latency in ms, both (...)."""
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Its name and settings as JSON values; :func:`penalty` takes them."""
+        return {"name": self.name, **vars(self)}
+
     def check(self, fastest_ms: float) -> None:
         """Refuse a space in which this penalty would not push towards faster networks.
 
@@ -124,7 +129,7 @@ class _Logarithmic(Penalty):
             raise UsageError(
                 f"{self.name} takes logarithms of latencies in units of {self.unit_ms:g} ms, and "
                 f"the fastest network takes {fastest_ms:.4g} ms, below e units; give a unit of at "
-                f"most {fastest_ms / math.e:.2g} ms, such as unit_ms={_rounded_down(fastest_ms)}"
+                f"most {fastest_ms / math.e:.2g} ms, such as unit_ms={unit_below(fastest_ms)}"
             )
 
     def _log(self, expected_ms: Tensor) -> Tensor:
@@ -246,6 +251,6 @@ def _above_zero(name: str, value: float) -> float:
     return value
 
 
-def _rounded_down(fastest_ms: float) -> float:
-    """Return a power of ten that is at most an e-th of ``fastest_ms``."""
+def unit_below(fastest_ms: float) -> float:
+    """Return the largest power of ten that is at most an e-th of ``fastest_ms``: a ``unit_ms``."""
     return float(f"1e{math.floor(math.log10(fastest_ms / math.e))}")

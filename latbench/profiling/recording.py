@@ -148,7 +148,7 @@ class Recorder:
         entry = self._ledger[job]
         if self._drift is None:
             history = self.store.sentinel_history(self.target.key, self.instance)
-            self._drift = drift_of(history, self.protocol)
+            self._drift = drift_of(history, self.protocol, self._ledger.quiet)
         return Estimate.of(entry.rounds, self.protocol, self._drift, entry.steady, levelling)
 
     def _add(self, job: str, estimate: Estimate, complete: bool) -> None:

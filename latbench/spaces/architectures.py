@@ -121,22 +121,30 @@ class Architectures(ABC):
             )
         return self._canonicalised(array.astype(np.int64, copy=False))
 
+    def active(self, X: IntArray) -> npt.NDArray[np.bool_]:
+        """Return which choices matter in each canonical architecture of ``X``, (n, choices)."""
+        return self._canonical_and_active(X)[1]
+
     def _canonicalised(self, X: IntArray) -> IntArray:
+        return self._canonical_and_active(X)[0]
+
+    def _canonical_and_active(self, X: IntArray) -> tuple[IntArray, npt.NDArray[np.bool_]]:
+        active = np.ones(X.shape, dtype=np.bool_)
         conditions = [
             (column, choice.active)
             for column, choice in enumerate(self.choices)
             if choice.active is not None
         ]
         if not conditions:
-            return X
+            return X, active
         result = X.copy()
         columns = {choice.name: column for column, choice in enumerate(self.choices)}
         for column, (name, options) in conditions:
             parent = columns[name]
             allowed = [self.choices[parent].options.index(option) for option in options]
-            # A parent that is itself inactive already stands at its first option.
-            result[~np.isin(result[:, parent], allowed), column] = 0
-        return result
+            active[:, column] = active[:, parent] & np.isin(result[:, parent], allowed)
+            result[~active[:, column], column] = 0
+        return result, active
 
     def one(self, x: npt.ArrayLike) -> IntArray:
         """Return a single architecture (choices,), validated and canonical.

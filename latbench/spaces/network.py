@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from latbench.spaces.entanglement import entangle, own_state
 from latbench.spaces.graph import INPUT, IntArray, Step
+from latbench.spaces.mixing import MixedNetwork, Mixture, Options, slot
 
 if TYPE_CHECKING:
     from latbench.spaces.space import SearchSpace
@@ -28,10 +29,6 @@ def drawn_from(seed: int) -> Iterator[None]:
         yield
 
 
-def _slot(node: int, option: int) -> str:
-    return f"node{node}-option{option}"
-
-
 class _PathNetwork(nn.Module):
     """Modules by node and option, and the walk along one path through them."""
 
@@ -41,7 +38,7 @@ class _PathNetwork(nn.Module):
         with drawn_from(seed):
             self.blocks = nn.ModuleDict(
                 {
-                    _slot(node, option): space.graph.nodes[node]
+                    slot(node, option): space.graph.nodes[node]
                     .candidates[option]
                     .operation.module()
                     for node, option in slots
@@ -50,7 +47,7 @@ class _PathNetwork(nn.Module):
 
     def module_of(self, step: Step) -> nn.Module:
         """Return the module that runs ``step``."""
-        return self.blocks[_slot(step.node, step.option)]
+        return self.blocks[slot(step.node, step.option)]
 
     def walk(self, plan: list[Step], images: Tensor) -> Tensor:
         """Run ``plan`` on ``images`` (n, channels, height, width); return logits (n, classes)."""
@@ -78,7 +75,7 @@ class ArchitectureNetwork(_PathNetwork):
         return self.walk(self.plan, images)
 
 
-class Supernet(_PathNetwork):
+class Supernet(_PathNetwork, MixedNetwork):
     """Every candidate of every place, with weights that all architectures share.
 
     Candidates of one place that are of one family share theirs among each other, too; see
@@ -96,7 +93,7 @@ class Supernet(_PathNetwork):
         super().__init__(space, slots, seed)
         with drawn_from(seed):
             for members in _families(space, slots):
-                entangle([self.blocks[_slot(*slot)] for slot in members])
+                entangle([self.blocks[slot(*member)] for member in members])
         self._plan = lru_cache(maxsize=4096)(self._plan_of)
 
     def _plan_of(self, key: bytes) -> list[Step]:
@@ -110,16 +107,26 @@ class Supernet(_PathNetwork):
         row = self.space.one(x)
         return self.walk(self._plan(row.tobytes()), images)
 
+    def mixed(
+        self,
+        images: Tensor,
+        weights: Sequence[Tensor],
+        running: Options | None = None,
+        learning: Options | None = None,
+    ) -> Tensor:
+        """See :class:`~latbench.spaces.mixing.MixedNetwork`; images may have other sizes here."""
+        return Mixture(self.space.graph, self.blocks, weights, running, learning).run(images)
+
     def state_of(self, x: npt.ArrayLike) -> dict[str, Tensor]:
         """Return the weights along the path of ``x`` (choices,), for ``space.network(x)`` to load.
 
         Batch-norm statistics are those of many paths: gather them anew before evaluating.
         """
-        slots = [_slot(step.node, step.option) for step in self.space.graph.plan(self.space.one(x))]
+        names = [slot(step.node, step.option) for step in self.space.graph.plan(self.space.one(x))]
         return {
-            f"blocks.{slot}.{name}": value
-            for slot in slots
-            for name, value in own_state(self.blocks[slot]).items()
+            f"blocks.{block}.{name}": value
+            for block in names
+            for name, value in own_state(self.blocks[block]).items()
         }
 
 

@@ -37,9 +37,12 @@ class SearchSpace(Architectures):
         graph: what may run where.
         has_networks: whether there is a graph, from which blocks and networks follow; the space of
             a table has none.
+        edge_groups: of a cell that keeps two edges a node: the name of the choice of the pair,
+            with options such as ``0+2``, and those of the choices of all its edges, in order.
     """
 
     has_networks: ClassVar[bool] = True
+    edge_groups: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def __init__(
         self,

@@ -52,6 +52,11 @@ class DiscreteSearcherSuite(SearcherSuite):
         assert len({toy.space.hash(x) for x in X}) == len(X)
         assert (toy.predictor.predict(X) <= task.target_ms).all()
 
+    def test_what_is_over_the_limit_is_counted(self, searcher: Searcher, toy: Toy) -> None:
+        """Where four in five are too slow, some of what is proposed is filtered, and told."""
+        result = searcher.run(self.make_task(toy, target_ms=toy.quantile_ms(0.2)))
+        assert result.proposals["filtered"] > 0
+
     def test_the_filter_decides(self, searcher: Searcher, toy: Toy) -> None:
         """``feasible`` takes the place of the predicted limit, and is asked about everything."""
 

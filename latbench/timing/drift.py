@@ -10,12 +10,13 @@ import numpy as np
 
 from latbench.errors import UsageError
 from latbench.timing.protocol import Protocol
+from latbench.timing.undisturbed import LEAST_QUIET
 
 # Makes the median absolute deviation estimate the standard deviation of a normal variable.
 _MAD_TO_SD = 1.4826
 
 
-def drift_of(history_ms: Sequence[float], protocol: Protocol) -> float:
+def drift_of(history_ms: Sequence[float], protocol: Protocol, quiet: float | None = None) -> float:
     """Return s_drift, the relative standard deviation between repeats of one subject.
 
     It begins at the protocol's floor. What the history of one subject on one device instance tells,
@@ -23,7 +24,24 @@ def drift_of(history_ms: Sequence[float], protocol: Protocol) -> float:
     the first: ``drift_repeats`` values count as much as the floor. A machine that is restless from
     its first minutes has wide intervals from then on, and two values that happen to agree prove
     nothing.
+
+    What slowed every process of these minutes alike is in none of their differences, and there is
+    the more of it the less the probe found quiet: ``drift_floor * (1 / quiet**2 - 1)`` is added, as
+    variances are.
+
+    Args:
+        history_ms: values of one subject on one device instance, of one process each.
+        protocol: how they were timed.
+        quiet: share of quiet samples in the sweep; None if no probe looked.
     """
+    hidden = 0.0
+    if quiet is not None:
+        hidden = protocol.drift_floor * (1 / max(quiet, LEAST_QUIET) ** 2 - 1)
+    return math.hypot(_between(history_ms, protocol), hidden)
+
+
+def _between(history_ms: Sequence[float], protocol: Protocol) -> float:
+    """Return what the differences between processes tell."""
     if len(history_ms) < 2:
         return protocol.drift_floor
     logs = np.log(np.asarray(history_ms, dtype=np.float64))

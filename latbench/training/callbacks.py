@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from latbench.spaces.architectures import FloatArray
     from latbench.spaces.graph import IntArray
 
 
@@ -45,6 +46,9 @@ class Callback:
     def on_step(self, step: int, metrics: Mapping[str, float]) -> None:
         """``step`` steps of training are done; ``metrics`` are means since the last report."""
 
+    def on_chances(self, step: int, chances: Mapping[str, FloatArray]) -> None:
+        """After ``step`` steps the options of each choice have these ``chances`` (options,)."""
+
     def on_evaluation(self, n: int, x: IntArray, score: float, latency_ms: float) -> None:
         """The ``n``-th architecture ``x`` (choices,), from 1, got ``score`` and this latency."""
 
@@ -71,6 +75,11 @@ class Callbacks(Callback):
         """Tell every member."""
         for member in self.members:
             member.on_step(step, metrics)
+
+    def on_chances(self, step: int, chances: Mapping[str, FloatArray]) -> None:
+        """Tell every member."""
+        for member in self.members:
+            member.on_chances(step, chances)
 
     def on_evaluation(self, n: int, x: IntArray, score: float, latency_ms: float) -> None:
         """Tell every member."""

@@ -1,4 +1,4 @@
-"""How weights are trained: one frozen value for supernets and single networks."""
+"""How weights and architecture parameters are trained: one frozen value each."""
 
 from __future__ import annotations
 
@@ -82,3 +82,39 @@ class TrainConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return the values JSON-ready."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class AlphaConfig:
+    """Adam on the architecture parameters.
+
+    Attributes:
+        rate: learning rate.
+        momentum: Adam's first coefficient; 0 keeps what was not drawn from moving on.
+        weight_decay: pull of the logits towards equal chances.
+        every: training steps from one step of the architecture to the next.
+        warmup: share of the training in which the architecture stays as it is.
+    """
+
+    rate: float
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    every: int = 1
+    warmup: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot learn.
+
+        Raises:
+            UsageError: the first value out of its range.
+        """
+        ranges = {
+            "rate": (self.rate, 1e-12, 1e3),
+            "momentum": (self.momentum, 0, 1 - 1e-12),
+            "weight_decay": (self.weight_decay, 0, 1e3),
+            "every": (self.every, 1, 10**6),
+            "warmup": (self.warmup, 0, 1 - 1e-12),
+        }
+        for name, (value, low, high) in ranges.items():
+            if not low <= value <= high:
+                raise UsageError(f"{name} is {value}; it must be from {low:g} to {high:g}")

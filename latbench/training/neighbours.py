@@ -46,6 +46,17 @@ def mutate(space: SearchSpace, parents: IntArray, rng: np.random.Generator) -> I
     return children
 
 
+def neighbours(space: SearchSpace, x: IntArray) -> IntArray:
+    """Return every architecture that differs from ``x`` (choices,) in one choice, (n, choices)."""
+    rows = []
+    for column, options in enumerate(space.sizes):
+        for option in range(options):
+            if option != x[column]:
+                rows.append(x.copy())
+                rows[-1][column] = option
+    return space.check(np.array(rows))
+
+
 @dataclass(frozen=True, eq=False)
 class Fastest:
     """The fastest architecture ``x`` (choices,) that was found, after ``tried`` predictions."""

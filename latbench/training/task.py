@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +16,30 @@ from latbench.spaces.graph import IntArray
 from latbench.spaces.space import SearchSpace
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from latbench.predictor import Predictor
-    from latbench.spaces.network import Supernet
+    from latbench.spaces.mixing import MixedNetwork
+    from latbench.training.config import TrainConfig
     from latbench.training.data import ImageData
 
 PerArchitecture = Callable[[IntArray], FloatArray]
 Feasible = Callable[[IntArray], npt.NDArray[np.bool_]]
+Expected = Callable[[Mapping[str, "Tensor"]], "Tensor"]
+
+
+class LatencyPenalty(Protocol):
+    """What :mod:`latbench.hooks.penalties` holds: it joins a latency to a loss."""
+
+    def __call__(self, task_loss: Tensor, expected_ms: Tensor) -> Tensor:
+        """Return the loss of the architecture from the task's and a latency in ms."""
+
+    def check(self, fastest_ms: float) -> None:
+        """Refuse a space whose fastest network it would not push towards."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Its name and settings as JSON values."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +56,15 @@ class SearchTask:
             :class:`~latbench.hooks.LatencyFilter`, if not those predicted at ``target_ms`` or less.
         surrogate: differentiable predictor, for searchers that follow a gradient.
         measure: measured latency in ms, (n, choices) to (n,), for searchers that time candidates.
-        supernet: for one-shot searchers, which train it.
+        supernet: for one-shot searchers, which train it in place.
         data: for one-shot searchers.
+        train: how they train the weights; by default as :class:`TrainConfig` says.
+        expected: mean latency in ms from the chances of the options of each choice, with a
+            gradient, such as a :class:`~latbench.hooks.ExpectedLatency`.
+        penalty: how that latency joins the loss of the architecture; none at all if None.
+        loss: loss of each image, (n,), from logits (n, classes) and labels (n,); cross-entropy if
+            None.
+        device: where one-shot searchers train, such as ``cpu`` or ``cuda``.
         confidence: probability that ``feasible`` asks of an architecture, for messages.
         evaluations: how many architectures may be scored.
         seed: of every draw.
@@ -55,8 +80,13 @@ class SearchTask:
     feasible: Feasible | None = None
     surrogate: Predictor | None = None
     measure: PerArchitecture | None = None
-    supernet: Supernet | None = None
+    supernet: MixedNetwork | None = None
     data: ImageData | None = None
+    train: TrainConfig | None = None
+    expected: Expected | None = None
+    penalty: LatencyPenalty | None = None
+    loss: Callable[[Tensor, Tensor], Tensor] | None = None
+    device: str = "cpu"
     confidence: float | None = None
     evaluations: int = 1000
     seed: int = 0
@@ -76,6 +106,8 @@ class SearchTask:
             raise UsageError(f"the seed is {self.seed}; it must not be negative")
         if self.predictor is None and self.predict_ms is None:
             raise UsageError("a search needs latencies; give a predictor or predict_ms")
+        if self.penalty is not None and self.expected is None:
+            raise UsageError("a latency penalty needs an expected latency; give expected too")
 
     @property
     def title(self) -> str:
@@ -110,6 +142,8 @@ class SearchTask:
             "confidence": self.confidence,
             "seed": self.seed,
             "data": None if self.data is None else self.data.spec,
+            "train": None if self.train is None else self.train.to_dict(),
+            "penalty": None if self.penalty is None else dict(self.penalty.settings),
             "depends_on": dict(self.depends_on),
         }
 

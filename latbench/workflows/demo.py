@@ -28,7 +28,8 @@ from latbench.workflows.measured import Measured, measured
 from latbench.workflows.predictors import default_folder
 from latbench.workflows.profile import Wanted, profile
 from latbench.workflows.progress import Progress, silent
-from latbench.workflows.search import Found, SearchSettings, save, search
+from latbench.workflows.search import Found, save, search
+from latbench.workflows.search_settings import SearchSettings
 from latbench.workflows.setting import Setting
 
 if TYPE_CHECKING:

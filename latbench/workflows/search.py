@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +12,10 @@ import numpy as np
 
 from latbench import registry
 from latbench.errors import MeasurementError, UsageError
-from latbench.hooks import LatencyFilter
 from latbench.predictor import Predictor
 from latbench.profiling.subjects import Subject, block_subjects, network_subjects
 from latbench.profiling.sweep import Instance, Sweep
-from latbench.spaces import FloatArray, IntArray, SearchSpace
+from latbench.spaces import SearchSpace
 from latbench.store import Store
 from latbench.target import Target
 from latbench.timing import Protocol
@@ -25,43 +23,15 @@ from latbench.units import format_ms
 from latbench.workflows.architectures import draw
 from latbench.workflows.predictors import cautions, space_of
 from latbench.workflows.progress import Progress, silent
+from latbench.workflows.search_settings import SearchSettings
+from latbench.workflows.search_task import search_task
 
 if TYPE_CHECKING:
     from latbench.searcher import SearchResult
-    from latbench.spaces.network import Supernet
     from latbench.training.callbacks import Callback
-    from latbench.training.config import TrainConfig
-    from latbench.training.data import ImageData
 
 _SAMPLE = 2000
 _COVERAGE = 0.95
-
-
-@dataclass(frozen=True)
-class SearchSettings:
-    """How to search.
-
-    Attributes:
-        target_ms: the latency limit.
-        algorithm: registered name of the searcher.
-        params: its hyperparameters.
-        data: name of the data set.
-        data_size: side of the training images, which may differ from the space's.
-        train: how the supernet is trained.
-        evaluations: architectures that are scored.
-        confidence: probability with which the limit is to hold, if not that of the mean.
-        seed: of every draw.
-    """
-
-    target_ms: float
-    algorithm: str = "evolution"
-    params: Mapping[str, Any] = field(default_factory=dict)
-    data: str = "digits"
-    data_size: int = 32
-    train: TrainConfig | None = None
-    evaluations: int = 200
-    confidence: float | None = None
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -145,7 +115,10 @@ def search(
     callbacks: Callable[[], Sequence[Callback]] = tuple,
     checkpoints: Path | None = None,
 ) -> Found:
-    """Train a supernet on the data, search within the limit, export the winner and time it.
+    """Search within the limit, export the winner and time it.
+
+    A supernet is trained on the data first, for searchers that score single architectures, or by
+    the searcher itself.
 
     Args:
         store: holds the blocks, takes the measurement of the winner.
@@ -163,44 +136,24 @@ def search(
         InfeasibleError: nothing meets the limit; names the fastest architecture found.
         UsageError: an unknown algorithm, data set or hyperparameter.
     """
-    from latbench.discrete_searcher import DiscreteSearcher
-    from latbench.training.task import SearchTask
-
     space = space_of(predictor)
     searcher = registry.load(registry.SEARCHERS, settings.algorithm)()
     searcher.set_params(**settings.params)
     notes = _binding(space, predictor, settings.target_ms)
-    task = SearchTask(
-        space=space,
-        predictor=predictor,
-        target_ms=settings.target_ms,
-        score=_untrained if surrogate is None else surrogate.predict,
-        feasible=LatencyFilter(predictor, settings.target_ms, settings.confidence),
-        confidence=settings.confidence,
-        evaluations=settings.evaluations,
-        seed=settings.seed,
-        depends_on={} if settings.train is None else {"train": settings.train.to_dict()},
+    task, about = search_task(
+        searcher,
+        predictor,
+        settings,
+        surrogate=surrogate,
+        callbacks=callbacks(),
+        checkpoints=checkpoints,
     )
-    if isinstance(searcher, DiscreteSearcher):
-        searcher.start(task)  # refuses what cannot be, before hours go into training
-    about = "accuracies told by a surrogate"
-    if surrogate is None:
-        from latbench.training.scoring import SupernetScorer
-
-        supernet, data = _trained(space, settings, callbacks(), checkpoints)
-        scorer = SupernetScorer(supernet, data, seed=settings.seed)
-        task = dataclasses.replace(task, score=scorer, supernet=supernet, data=data)
-        about = _about(space, data)
-    checkpoint = None if checkpoints is None else checkpoints / "search.json"
+    checkpoint = None if checkpoints is None else checkpoints / "search"
     result = searcher.run(task, callbacks(), checkpoint)
+    notes += _likeliest(result, settings.target_ms)
     return _timed(
         store, predictor, target, instance, result, settings, protocol, progress, about, notes
     )
-
-
-def _untrained(X: IntArray) -> FloatArray:
-    """Stand in for the score until there is one."""
-    raise AssertionError("nothing is scored before the supernet is trained")
 
 
 def _binding(space: SearchSpace, predictor: Predictor, target_ms: float) -> list[str]:
@@ -215,36 +168,16 @@ def _binding(space: SearchSpace, predictor: Predictor, target_ms: float) -> list
     ]
 
 
-def _trained(
-    space: SearchSpace,
-    settings: SearchSettings,
-    callbacks: Sequence[Callback],
-    checkpoints: Path | None,
-) -> tuple[Supernet, ImageData]:
-    from latbench.training.config import TrainConfig
-    from latbench.training.data import load_data
-    from latbench.training.supernet import train_supernet
-
-    data = load_data(
-        settings.data, settings.data_size, channels=space.input_shape[0], seed=settings.seed
-    )
-    supernet = space.supernet(classes=data.classes, seed=settings.seed)
-    train_supernet(
-        supernet,
-        data,
-        settings.train or TrainConfig(seed=settings.seed),
-        callbacks=callbacks,
-        checkpoint=None if checkpoints is None else checkpoints / "supernet.safetensors",
-    )
-    return supernet, data
-
-
-def _about(space: SearchSpace, data: ImageData) -> str:
-    height, width = data.image_shape[1:]
-    return (
-        f"{data.name} at {height}×{width}, {data.classes} classes; the latency is for "
-        f"{space.input_shape[1]}×{space.input_shape[2]} and {space.classes} classes"
-    )
+def _likeliest(result: SearchResult, target_ms: float) -> list[str]:
+    """Return a warning where what was learned is over the limit."""
+    likeliest_ms = result.details.get("most_likely_ms", 0.0)
+    if likeliest_ms <= target_ms:
+        return []
+    return [
+        f"the most likely architecture is predicted at {format_ms(likeliest_ms)}, over the target; "
+        "this is the likeliest found within it. A heavier penalty, or longer training, may bring "
+        "the two together"
+    ]
 
 
 def _timed(

@@ -13,7 +13,7 @@ from latbench.errors import UsageError
 from latbench.registry import unknown
 from latbench.training.config import TrainConfig
 from latbench.units import parse_ms
-from latbench.workflows.search import SearchSettings
+from latbench.workflows.search_settings import SearchSettings
 
 _KEYS = (
     "latency_target",

@@ -119,7 +119,7 @@ def test_an_infeasible_target_names_the_fastest(run: Run, known: tuple[object, .
         ("--algorithm random --param batches=3", 2, "did you mean 'batch'?"),
         ("--algorithm evolution --param population=1", 2, "population must be a whole number"),
         ("--algorithm random --data digit", 2, "did you mean 'digits'?"),
-        ("--penalty mul#log", 2, "takes no --penalty"),
+        ("--penalty mul#log", 2, "takes no penalty"),
         ("--confidence 0.999", 2, "networks"),
         ("--confidence 95", 2, "'--confidence'"),
         ("--evaluations 0", 2, "'--evaluations'"),

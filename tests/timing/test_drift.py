@@ -49,6 +49,23 @@ def test_a_calm_device_comes_to_drift_less_than_the_floor() -> None:
     assert drift_of([3.0] * 1000, PROTOCOL) < floor / 10
 
 
+@given(LATENCIES)
+def test_a_restless_machine_hides_drift_from_its_history(history_ms: list[float]) -> None:
+    """The less is quiet the wider, whatever the values of these minutes agree on."""
+    calm = drift_of(history_ms, PROTOCOL)
+    shares = (1.0, 0.9, 0.6, 0.35)
+    drifts = [drift_of(history_ms, PROTOCOL, quiet) for quiet in shares]
+    assert drifts[0] == calm
+    assert drifts == sorted(drifts)
+    hidden = PROTOCOL.drift_floor * (1 / 0.35**2 - 1)
+    assert drifts[-1] == pytest.approx(math.hypot(calm, hidden))
+
+
+def test_no_quiet_sample_at_all_still_gives_a_number() -> None:
+    """Below a third the estimate is unstable anyway, and its interval stays finite."""
+    assert drift_of([1.0], PROTOCOL, 0.0) == drift_of([1.0], PROTOCOL, 1 / 3)
+
+
 def test_noise_is_the_mape_of_a_perfect_predictor() -> None:
     """Against one measurement, the true latencies score what two measurements predict."""
     rng = np.random.default_rng(0)

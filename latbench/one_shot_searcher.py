@@ -1,0 +1,212 @@
+"""Searchers that train a supernet and architecture parameters: all but the learning is common."""
+
+from __future__ import annotations
+
+import json
+import time
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latbench.errors import UsageError
+from latbench.searcher import Searcher, SearchResult
+from latbench.spaces.architectures import FloatArray
+from latbench.spaces.graph import IntArray
+from latbench.spaces.options import whole
+from latbench.training.alpha import Alpha, draw, most_likely
+from latbench.training.callbacks import Callback
+from latbench.training.candidates import Candidates
+from latbench.training.config import AlphaConfig
+from latbench.training.descent import likely_within
+from latbench.training.one_shot import OneShotState
+from latbench.training.task import SearchTask
+
+
+class OneShotSearcher(Searcher):
+    """A searcher that learns chances of options while it trains the weights of a supernet.
+
+    ``start(task)``, then ``step()`` until :attr:`done`; or :meth:`run`, which does that, and then
+    scores *finalists*: the most likely architecture within the limit, and others drawn from the
+    learned chances, all distinct and within the limit. The best of them is the result.
+
+    A subclass stores its hyperparameters, among them those of
+    :class:`~latbench.training.one_shot.AlphaConfig` and ``finalists``, and implements
+    :meth:`_learn_weights` and :meth:`_learn_architecture`.
+
+    Attributes:
+        task: the task under way.
+        state: everything that changes while it is.
+    """
+
+    task: SearchTask
+    state: OneShotState
+
+    follows_penalty: ClassVar[bool] = True
+    """Whether the task's penalty has a part in it; else latencies join as the algorithm has it."""
+    momentum: ClassVar[float] = 0.0
+    """Adam's first coefficient for the architecture."""
+
+    finalists: int
+    rate: float
+    weight_decay: float
+    every: int
+    warmup: float
+
+    # What a subclass implements
+
+    def _alpha(self, task: SearchTask) -> Alpha:
+        """Return the architecture parameters to begin with."""
+        return Alpha(task.space)
+
+    def _prepare(self, task: SearchTask) -> None:
+        """Do what is needed before anything learns, such as freezing parameters."""
+        return
+
+    @abstractmethod
+    def _learn_weights(self, images: Tensor, labels: Tensor) -> None:
+        """Take a step of the weights on training images (n, channels, height, width)."""
+
+    @abstractmethod
+    def _learn_architecture(self, images: Tensor, labels: Tensor) -> None:
+        """Take a step of the architecture, before the step of the weights on these images."""
+
+    # Learning
+
+    def start(self, task: SearchTask) -> None:
+        """Begin ``task``, forgetting any other.
+
+        Raises:
+            UsageError: the task lacks what a one-shot search needs, or a hyperparameter cannot be.
+        """
+        self._check(task)
+        self._prepare(task)
+        self.task = task
+        self.state = OneShotState(task, self._alpha(task), self._config())
+
+    def _check(self, task: SearchTask) -> None:
+        whole("finalists", self.finalists, 1, 10**6)
+        if self.finalists > task.evaluations:
+            raise UsageError(
+                f"{self.finalists} finalists are more than the {task.evaluations} evaluations; "
+                "allow more evaluations, or set fewer finalists"
+            )
+        self._config()
+
+    def _config(self) -> AlphaConfig:
+        return AlphaConfig(self.rate, self.momentum, self.weight_decay, self.every, self.warmup)
+
+    @property
+    def done(self) -> bool:
+        """Whether all steps are taken."""
+        return self.state.step >= self.state.total
+
+    @property
+    def chances(self) -> list[FloatArray]:
+        """The learned chances of the options of each choice, (options,)."""
+        return self.state.alpha.chances()
+
+    def step(self) -> None:
+        """Take one step: of the architecture if it is due, and of the weights."""
+        images, labels = self.state.train.draw()
+        if self.state.architecture_is_due:
+            self._learn_architecture(images, labels)
+        self._learn_weights(images, labels)
+        self.state.step += 1
+
+    # The whole search
+
+    def _search(self, task: SearchTask, events: Callback, checkpoint: Path | None) -> SearchResult:
+        began = time.monotonic()
+        # Before hours go into training: an error if nothing meets the limit.
+        candidates = Candidates(task, np.random.default_rng([task.seed, 1]))
+        if task.penalty is not None:
+            task.penalty.check(float(task.latency_ms(candidates.anchor[np.newaxis])[0]))
+        cuda = range(torch.cuda.device_count())
+        with torch.random.fork_rng(devices=cuda):
+            torch.manual_seed(task.seed)
+            self.start(task)
+            more: dict[str, Any] = {}
+            identity = self._identity()
+            if checkpoint is not None and checkpoint.exists():
+                more = self.state.resume(checkpoint, identity)
+            began -= more.get("seconds", 0.0)
+            self._train(events, checkpoint, identity)
+            self.state.supernet.eval()
+            trials = self._score(candidates, more.get("scores", []))
+            for n, (x, score, latency_ms) in enumerate(trials, 1):
+                events.on_evaluation(n, x, score, latency_ms)
+            seconds = time.monotonic() - began
+            if checkpoint is not None:
+                scores = [score for _, score, _ in trials]
+                self.state.save(checkpoint, identity, {"scores": scores, "seconds": seconds})
+        return self._result(candidates, trials, seconds)
+
+    def _identity(self) -> dict[str, Any]:
+        whole_search = {"kind": self.kind, "params": self.get_params(), "task": self.task.identity}
+        identity: dict[str, Any] = json.loads(json.dumps(whole_search))
+        return identity
+
+    def _train(self, events: Callback, checkpoint: Path | None, identity: dict[str, Any]) -> None:
+        state = self.state
+        while not self.done:
+            self.step()
+            if state.step % state.training.report_every == 0 or self.done:
+                state.report(events)
+                state.save_if_due(checkpoint, identity)
+
+    def _score(
+        self, candidates: Candidates, known: Sequence[float]
+    ) -> list[tuple[IntArray, float, float]]:
+        """Return the finalists with their scores, of which the first are ``known``."""
+        task, chances = self.task, self.chances
+        first = likely_within(task, chances, candidates.anchor, candidates.rng)
+        candidates.draw(lambda n: np.tile(first, (n, 1)), 1)
+        candidates.draw(lambda n: draw(task.space, chances, candidates.rng, n), self.finalists - 1)
+        X = np.array(candidates.given)
+        scores = [*known]
+        if len(scores) < len(X):
+            scores.extend(map(float, task.scores(X[len(scores) :])))
+        return list(zip(X, scores, candidates.latencies_ms, strict=True))
+
+    def _result(
+        self,
+        candidates: Candidates,
+        trials: Sequence[tuple[IntArray, float, float]],
+        seconds: float,
+    ) -> SearchResult:
+        task, space = self.task, self.task.space
+        # Of equal scores the faster network; of equal latencies too, the earlier one.
+        x, score, latency_ms = max(trials, key=lambda trial: (trial[1], -trial[2]))
+        likeliest = most_likely(space, self.chances)
+        details = {
+            "steps": float(self.state.step),
+            "most_likely_ms": float(task.latency_ms(likeliest[np.newaxis])[0]),
+        }
+        if task.expected is not None:
+            names = [choice.name for choice in space.choices]
+            probabilities = [given.detach() for given in self.state.alpha.probabilities()]
+            expected = task.expected(dict(zip(names, probabilities, strict=True)))
+            details["expected_ms"] = float(expected)
+        return SearchResult(
+            kind=self.kind,
+            params=self.get_params(),
+            seed=task.seed,
+            x=x,
+            score=score,
+            predicted_ms=latency_ms,
+            target_ms=task.target_ms,
+            evaluations=len(trials),
+            history=[
+                {"n": n, "x": x.tolist(), "score": score, "predicted_ms": latency_ms}
+                for n, (x, score, latency_ms) in enumerate(trials, 1)
+            ],
+            proposals=asdict(candidates.counts),
+            seconds=seconds,
+            details=details,
+        )

@@ -1,0 +1,40 @@
+"""How to search."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from latbench.training.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """How to search.
+
+    Attributes:
+        target_ms: the latency limit.
+        algorithm: registered name of the searcher.
+        params: its hyperparameters.
+        data: name of the data set.
+        data_size: side of the training images, which may differ from the space's.
+        train: how the supernet is trained.
+        penalty: how the latency joins the loss of one-shot searchers: what
+            :func:`latbench.hooks.penalty` takes, with ``name``; a hinge at the target if None.
+        evaluations: architectures that are scored.
+        confidence: probability with which the limit is to hold, if not that of the mean.
+        seed: of every draw.
+    """
+
+    target_ms: float
+    algorithm: str = "evolution"
+    params: Mapping[str, Any] = field(default_factory=dict)
+    data: str = "digits"
+    data_size: int = 32
+    train: TrainConfig | None = None
+    penalty: Mapping[str, Any] | None = None
+    evaluations: int = 200
+    confidence: float | None = None
+    seed: int = 0

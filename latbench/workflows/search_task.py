@@ -1,0 +1,177 @@
+"""What a searcher is given: from settings and a predictor to a task with data and a supernet."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from latbench.errors import UnavailableError, UsageError
+from latbench.hooks import (
+    PENALTIES,
+    ExpectedLatency,
+    LatencyFilter,
+    Penalty,
+    SampledLatency,
+    penalty,
+    unit_below,
+)
+from latbench.predictor import Predictor
+from latbench.spaces import FloatArray, IntArray, SearchSpace
+from latbench.training.task import SearchTask
+from latbench.workflows.predictors import space_of
+from latbench.workflows.search_settings import SearchSettings
+
+if TYPE_CHECKING:
+    from latbench.one_shot_searcher import OneShotSearcher
+    from latbench.searcher import Searcher
+    from latbench.spaces.network import Supernet
+    from latbench.training.callbacks import Callback
+    from latbench.training.data import ImageData
+    from latbench.training.scoring import SupernetScorer
+    from latbench.training.task import Expected
+
+
+def search_task(
+    searcher: Searcher,
+    predictor: Predictor,
+    settings: SearchSettings,
+    *,
+    surrogate: Predictor | None = None,
+    callbacks: Sequence[Callback] = (),
+    checkpoints: Path | None = None,
+) -> tuple[SearchTask, str]:
+    """Return the task for ``searcher``, and in words what its scores come from.
+
+    For searchers that score single architectures a supernet is trained here, unless ``surrogate``
+    tells accuracies; one-shot searchers get an untrained one.
+
+    Raises:
+        InfeasibleError: nothing meets the limit; names the fastest architecture found.
+        UsageError: an unknown data set or penalty, or a hyperparameter that cannot be.
+    """
+    from latbench.discrete_searcher import DiscreteSearcher
+    from latbench.one_shot_searcher import OneShotSearcher
+
+    task = SearchTask(
+        space=space_of(predictor),
+        predictor=predictor,
+        target_ms=settings.target_ms,
+        score=_untrained if surrogate is None else surrogate.predict,
+        feasible=LatencyFilter(predictor, settings.target_ms, settings.confidence),
+        confidence=settings.confidence,
+        evaluations=settings.evaluations,
+        seed=settings.seed,
+        depends_on={} if settings.train is None else {"train": settings.train.to_dict()},
+    )
+    if isinstance(searcher, OneShotSearcher):
+        return _one_shot(task, searcher, predictor, settings)
+    _refuse_penalty(settings)
+    if isinstance(searcher, DiscreteSearcher):
+        searcher.start(task)  # refuses what cannot be, before hours go into training
+    if surrogate is not None:
+        return task, "accuracies told by a surrogate"
+    return _trained(task, settings, callbacks, checkpoints)
+
+
+def _untrained(X: IntArray) -> FloatArray:
+    """Stand in for the score until there is one."""
+    raise AssertionError("nothing is scored before the supernet is trained")
+
+
+def _refuse_penalty(settings: SearchSettings) -> None:
+    if settings.penalty is not None:
+        raise UsageError(
+            f"{settings.algorithm} takes no penalty: it keeps within the target otherwise; leave "
+            "the penalty out"
+        )
+
+
+def _one_shot(
+    task: SearchTask, searcher: OneShotSearcher, predictor: Predictor, settings: SearchSettings
+) -> tuple[SearchTask, str]:
+    """Return the task with what a one-shot search needs, and its data in words."""
+    if not searcher.follows_penalty:
+        _refuse_penalty(settings)
+    supernet, data, score = _untrained_supernet(task.space, settings)
+    return dataclasses.replace(
+        task,
+        score=task.score if task.score is not _untrained else score,
+        supernet=supernet,
+        data=data,
+        train=settings.train,
+        expected=expectation(predictor, settings.seed),
+        surrogate=predictor,
+        penalty=_penalty(task, settings) if searcher.follows_penalty else None,
+    ), _about(task.space, data)
+
+
+def expectation(predictor: Predictor, seed: int) -> Expected:
+    """Return the expected latency of ``predictor``: exact where it can be, and else sampled."""
+    try:
+        return ExpectedLatency(predictor)
+    except UnavailableError:
+        return SampledLatency(predictor, seed=seed)
+
+
+def _penalty(task: SearchTask, settings: SearchSettings) -> Penalty:
+    """Return the penalty that is asked for, with the target and a unit where it needs them."""
+    from latbench.training.neighbours import find_fastest
+
+    given = dict(settings.penalty or {"name": "hinge"})
+    name = given.pop("name")
+    takes = inspect.signature(PENALTIES[name]).parameters if name in PENALTIES else {}
+    if "reference_ms" in takes:
+        given.setdefault("reference_ms", settings.target_ms)
+    if "unit_ms" in takes and takes["unit_ms"].default is inspect.Parameter.empty:
+        rng = np.random.default_rng(settings.seed)
+        fastest_ms = find_fastest(task.space, task.latency_ms, rng).latency_ms
+        given.setdefault("unit_ms", unit_below(fastest_ms))
+    return penalty(name, **given)
+
+
+def _untrained_supernet(
+    space: SearchSpace, settings: SearchSettings
+) -> tuple[Supernet, ImageData, SupernetScorer]:
+    from latbench.training.data import load_data
+    from latbench.training.scoring import SupernetScorer
+
+    data = load_data(
+        settings.data, settings.data_size, channels=space.input_shape[0], seed=settings.seed
+    )
+    supernet = space.supernet(classes=data.classes, seed=settings.seed)
+    return supernet, data, SupernetScorer(supernet, data, seed=settings.seed)
+
+
+def _trained(
+    task: SearchTask,
+    settings: SearchSettings,
+    callbacks: Sequence[Callback],
+    checkpoints: Path | None,
+) -> tuple[SearchTask, str]:
+    """Return the task with a trained supernet's accuracies, and its data in words."""
+    from latbench.training.config import TrainConfig
+    from latbench.training.supernet import train_supernet
+
+    supernet, data, score = _untrained_supernet(task.space, settings)
+    train_supernet(
+        supernet,
+        data,
+        settings.train or TrainConfig(seed=settings.seed),
+        callbacks=callbacks,
+        checkpoint=None if checkpoints is None else checkpoints / "supernet.safetensors",
+    )
+    task = dataclasses.replace(task, score=score, supernet=supernet, data=data)
+    return task, _about(task.space, data)
+
+
+def _about(space: SearchSpace, data: ImageData) -> str:
+    height, width = data.image_shape[1:]
+    return (
+        f"{data.name} at {height}×{width}, {data.classes} classes; the latency is for "
+        f"{space.input_shape[1]}×{space.input_shape[2]} and {space.classes} classes"
+    )

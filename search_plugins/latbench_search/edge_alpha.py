@@ -1,0 +1,72 @@
+"""DARTS's architecture parameters of a cell: one softmax an edge, over its operations and none."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from latbench.spaces.space import SearchSpace
+from latbench.training.alpha import Alpha
+
+
+class EdgeAlpha(Alpha):
+    """Logits over ``none`` and the operations of each edge, of which two a node are exported.
+
+    A mixed forward runs all edges, each with the weights of its operations (Liu et al., arXiv
+    1806.09055, eq. 2). The chances are those under the export rule, which keeps the two edges of a
+    node with the strongest operation other than ``none``, and that operation: an operation's is its
+    weight among those other than ``none``, and a pair of edges has the product of its two largest
+    weights, over the sum of all pairs'. Both are certain where the weights are, so the expected
+    latency is that of the exported cell, not of all its edges.
+    """
+
+    def __init__(self, space: SearchSpace, rng: np.random.Generator, deviation: float) -> None:
+        """Begin with normal logits of this standard deviation."""
+        nn.Module.__init__(self)
+        self.space = space
+        choices = {choice.name: choice for choice in space.choices}
+        self._pairs = {
+            pair: [tuple(map(int, option.split("+"))) for option in choices[pair].options]
+            for pair, _ in space.edge_groups
+        }
+        self.logits = nn.ParameterList(
+            torch.from_numpy(
+                rng.normal(0.0, deviation, (len(edges), 1 + len(choices[edges[0]].options)))
+            ).float()
+            for _, edges in space.edge_groups
+        )
+
+    def _kept(self) -> list[Tensor]:
+        """Return the weights of operations other than ``none``, (edges, operations) a node."""
+        return [logits.softmax(-1)[:, 1:] for logits in self.logits]
+
+    def probabilities(self) -> list[Tensor]:
+        """See :class:`~latbench.training.alpha.Alpha`."""
+        found: dict[str, Tensor] = {}
+        for (pair, edges), kept in zip(self.space.edge_groups, self._kept(), strict=True):
+            strengths = kept.max(-1).values
+            products = torch.stack([strengths[a] * strengths[b] for a, b in self._pairs[pair]])
+            found[pair] = products / products.sum()
+            found.update(zip(edges, kept / kept.sum(-1, keepdim=True), strict=True))
+        return [found[choice.name] for choice in self.space.choices]
+
+    def log_chances(self) -> list[Tensor]:
+        """See :class:`~latbench.training.alpha.Alpha`."""
+        return [given.log() for given in self.probabilities()]
+
+    def mixing(self) -> list[Tensor]:
+        """See :class:`~latbench.training.alpha.Alpha`; no distributions: every edge runs."""
+        found: dict[str, Tensor] = {}
+        for (pair, edges), kept in zip(self.space.edge_groups, self._kept(), strict=True):
+            # Each edge stands in as many pairs as there are other edges.
+            found[pair] = kept.new_full((len(self._pairs[pair]),), 1 / (len(edges) - 1))
+            found.update(zip(edges, kept, strict=True))
+        return [found[choice.name] for choice in self.space.choices]
+
+
+def alpha_of(space: SearchSpace, rng: np.random.Generator, deviation: float) -> Alpha:
+    """Return the parameters of edges where ``space`` has them, and else those of choices."""
+    if space.edge_groups:
+        return EdgeAlpha(space, rng, deviation)
+    return Alpha(space, rng, deviation)

@@ -1,0 +1,78 @@
+"""FBNet's search: Wu et al., arXiv 1812.03443, section 3."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from latbench.errors import UsageError
+from latbench.one_shot_searcher import OneShotSearcher
+from latbench.training.task import SearchTask
+from latbench_search.relaxed import gumbel_softmax
+
+
+class FBNet(OneShotSearcher):
+    """Trains weights and chances in turn on Gumbel-softmax mixtures that grow harder.
+
+    The temperature falls exponentially from ``hot`` at the first step to ``cold`` at the last. The
+    latency is the exact mean under the chances, of which the paper's, that of the mixture, is a
+    sample.
+    """
+
+    kind = "fbnet"
+
+    def __init__(
+        self,
+        rate: float = 0.02,
+        weight_decay: float = 5e-4,
+        every: int = 3,
+        warmup: float = 0.1,
+        hot: float = 5.0,
+        cold: float = 0.1,
+        finalists: int = 10,
+    ) -> None:
+        """Store how the architecture learns, the temperatures, and the networks scored at last.
+
+        The paper alternates whole epochs, 80 % of the images for the weights and 20 % for the
+        architecture; ``every`` is the like. Its rate is 0.01 over 80 epochs of ImageNet.
+        """
+        self.rate = rate
+        self.weight_decay = weight_decay
+        self.every = every
+        self.warmup = warmup
+        self.hot = hot
+        self.cold = cold
+        self.finalists = finalists
+
+    def _check(self, task: SearchTask) -> None:
+        super()._check(task)
+        if not 0 < self.cold <= self.hot:
+            raise UsageError(
+                f"the temperatures are hot={self.hot} and cold={self.cold}; they must be above "
+                "zero, and cold at most hot"
+            )
+
+    @property
+    def temperature(self) -> float:
+        """The temperature of this step."""
+        past = self.state.step / max(1, self.state.total - 1)
+        return float(self.hot * (self.cold / self.hot) ** past)
+
+    def _sample(self) -> list[Tensor]:
+        return [
+            gumbel_softmax(given, self.state.uniform(len(given)), self.temperature)
+            for given in self.state.alpha.log_chances()
+        ]
+
+    def _learn_weights(self, images: Tensor, labels: Tensor) -> None:
+        with torch.no_grad():
+            weights = self._sample()
+        logits = self.state.supernet.mixed(images, weights)
+        self.state.step_weights(self.state.losses(logits, labels, smoothed=True).mean())
+
+    def _learn_architecture(self, images: Tensor, labels: Tensor) -> None:
+        state = self.state
+        images, labels = state.validation.draw()
+        loss = state.losses(state.supernet.mixed(images, self._sample()), labels).mean()
+        alphas = list(state.alpha.parameters())
+        state.follow(loss, torch.autograd.grad(loss, alphas, materialize_grads=True))

@@ -1,0 +1,74 @@
+"""Samples of discrete choices that a gradient can pass through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+def gumbel_softmax(log_chances: Tensor, uniform: Tensor, temperature: float) -> Tensor:
+    """Return relaxed one-hot samples (..., options) with a gradient in ``log_chances``.
+
+    The concrete distribution (Maddison et al., arXiv 1611.00712; Jang et al., arXiv 1611.01144): at
+    temperature 0 a one-hot sample of the chances, biased above it.
+
+    Args:
+        log_chances: logarithms of chances, or logits, (options,).
+        uniform: draws from (0, 1), (..., options).
+        temperature: above zero.
+    """
+    return ((log_chances + _gumbel(uniform)) / temperature).softmax(-1)
+
+
+@dataclass(frozen=True, eq=False)
+class CorrelatedSample:
+    """A one-hot sample, a relaxed one from the same noise, and what corrects for the latter.
+
+    Attributes:
+        hard: one-hot (..., options), without gradient.
+        relaxed: (..., options) with the values of a Gumbel-softmax sample. Its gradient is that of
+            the sample less that of its redraw given ``hard``, whose value is the same.
+        log_chance: logarithm of the chance of ``hard``, (...), with gradient.
+    """
+
+    hard: Tensor
+    relaxed: Tensor
+    log_chance: Tensor
+
+
+def correlated_sample(log_chances: Tensor, uniform: Tensor, temperature: float) -> CorrelatedSample:
+    """Return a one-hot sample with the control variate of REBAR (Tucker et al., arXiv 1703.07370).
+
+    For any two functions ``f`` and ``c``, the mean of
+    ``(f(hard) - c(relaxed)) * d log_chance + d c(relaxed)`` is the gradient of the mean of
+    ``f(hard)``; the closer ``c`` follows ``f``, the less it varies. UNAS (Vahdat et al., arXiv
+    1912.07651, section 3.1) has it for the options of a network.
+
+    Args:
+        log_chances: logarithms of chances that sum to one, (options,).
+        uniform: draws from (0, 1), (..., options).
+        temperature: above zero.
+    """
+    noisy = log_chances + _gumbel(uniform)
+    hard = torch.nn.functional.one_hot(noisy.argmax(-1), noisy.shape[-1]).to(noisy.dtype)
+    # What the noise is like given the winner, written as uniform draws that do not depend on the
+    # chances: of the winner, and of the others below it.
+    with torch.no_grad():
+        chances = log_chances.exp()
+        log_winner = ((uniform.log() / chances) * hard).sum(-1, keepdim=True)
+        log_others = uniform.log() - chances * log_winner
+    below = -(-log_others / log_chances.exp() - log_winner).log()
+    redrawn = torch.where(hard > 0, -(-log_winner).log(), below)
+    sample = (noisy / temperature).softmax(-1)
+    again = (redrawn / temperature).softmax(-1)
+    return CorrelatedSample(
+        hard=hard,
+        relaxed=sample - again + again.detach(),
+        log_chance=(hard * log_chances).sum(-1),
+    )
+
+
+def _gumbel(uniform: Tensor) -> Tensor:
+    return -(-uniform.log()).log()

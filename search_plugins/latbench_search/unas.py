@@ -1,0 +1,201 @@
+"""UNAS: Vahdat et al., arXiv 1912.07651: an unbiased gradient with a relaxed control variate."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latbench.errors import UsageError
+from latbench.one_shot_searcher import OneShotSearcher
+from latbench.spaces.mixing import untracked
+from latbench.training.task import SearchTask
+from latbench_search.relaxed import CorrelatedSample, correlated_sample, gumbel_softmax
+
+_DRAWS = ("images", "batch")
+
+
+class UNAS(OneShotSearcher):
+    """Follows the gradient of the mean loss of drawn networks, of loss and latency alike.
+
+    A one-hot draw gives the loss, a relaxed draw from the same noise a control variate for it, and
+    the redraw of the relaxed one given the one-hot one makes the estimate unbiased (section 3.1).
+
+    The loss of the architecture is ``train + gap * |validation - train|``, image by image
+    (section 3.2). The latency joins by ``c * max(0, latency / target - 1)`` of a draw of its own:
+    measured, or else predicted, for the one-hot draw; and for the relaxed one by a differentiable
+    surrogate, whose errors change how much the estimate varies and nothing else. ``c`` rises from
+    0 to ``latency_weight`` over the first ``ramp`` of the steps. As each single draw has its hinge,
+    it goes on pushing somewhat below the target.
+    """
+
+    kind = "unas"
+    follows_penalty = False
+    momentum = 0.5
+
+    def __init__(
+        self,
+        rate: float = 0.02,
+        weight_decay: float = 1e-6,
+        every: int = 1,
+        warmup: float = 0.1,
+        temperature: float = 0.4,
+        floor: float = 0.0,
+        gap: float = 0.5,
+        draws: str = "images",
+        latency_weight: float = 1.0,
+        ramp: float = 0.3,
+        latency_draws: int = 10,
+        finalists: int = 10,
+    ) -> None:
+        """Store how the architecture learns and is drawn, and the networks scored at last.
+
+        The paper's rate is 1e-3 over 100 epochs after 15 of warm-up, its latency weight 0.1 a
+        millisecond at a target of 10, which is 1 here.
+
+        Args:
+            rate: of Adam for the architecture.
+            weight_decay: of the architecture.
+            every: steps of the weights for one of the architecture.
+            warmup: share of the training before the architecture's first step.
+            temperature: of the relaxed draws.
+            floor: added to each chance when drawing; the paper has 0.08 in the ProxylessNAS space.
+            gap: weight of the difference between training and validation loss.
+            draws: ``images``: one architecture an image, and the gap is that of pairs of images;
+                ``batch``: one for all, and the gap is that of means, which is much cheaper and
+                varies more.
+            latency_weight: the penalty at twice the target.
+            ramp: share of the steps over which it rises to that.
+            latency_draws: architectures drawn for the latency a step.
+            finalists: networks scored at last.
+        """
+        self.rate = rate
+        self.weight_decay = weight_decay
+        self.every = every
+        self.warmup = warmup
+        self.temperature = temperature
+        self.floor = floor
+        self.gap = gap
+        self.draws = draws
+        self.latency_weight = latency_weight
+        self.ramp = ramp
+        self.latency_draws = latency_draws
+        self.finalists = finalists
+
+    def _check(self, task: SearchTask) -> None:
+        super()._check(task)
+        least = {"floor": self.floor, "gap": self.gap, "latency_weight": self.latency_weight}
+        for name, value in least.items():
+            if not (math.isfinite(value) and value >= 0):
+                raise UsageError(f"{name} is {value}; it must be at least zero")
+        if not (math.isfinite(self.temperature) and self.temperature > 0):
+            raise UsageError(f"temperature is {self.temperature}; it must be above zero")
+        if not 0 <= self.ramp <= 1:
+            raise UsageError(f"ramp is {self.ramp}; it must be from 0 to 1")
+        if self.latency_draws < 1:
+            raise UsageError(f"latency_draws is {self.latency_draws}; it must be at least 1")
+        if self.draws not in _DRAWS:
+            raise UsageError(f"draws is {self.draws!r}; there are {' and '.join(_DRAWS)}")
+        if task.expected is None:
+            raise UsageError("unas needs an expected latency, as a control variate; give expected")
+
+    # Drawing
+
+    def _log_chances(self) -> list[Tensor]:
+        """Return the logarithms of the chances that options are drawn with."""
+        logs = self.state.alpha.log_chances()
+        if not self.floor:
+            return logs
+        return [
+            ((given.exp() + self.floor) / (1 + len(given) * self.floor)).log() for given in logs
+        ]
+
+    def _sample(self, *shape: int) -> list[CorrelatedSample]:
+        return [
+            correlated_sample(given, self.state.uniform(*shape, len(given)), self.temperature)
+            for given in self._log_chances()
+        ]
+
+    def _learn_weights(self, images: Tensor, labels: Tensor) -> None:
+        state = self.state
+        shape = (len(images),) if self.draws == "images" else ()
+        with torch.no_grad():
+            weights = [
+                gumbel_softmax(given, state.uniform(*shape, len(given)), self.temperature)
+                for given in self._log_chances()
+            ]
+        logits = state.supernet.mixed(images, weights)
+        state.step_weights(state.losses(logits, labels, smoothed=True).mean())
+
+    # The architecture
+
+    def _learn_architecture(self, images: Tensor, labels: Tensor) -> None:
+        state = self.state
+        surrogate = self._task_term(images, labels) + self._latency_term()
+        alphas = list(state.alpha.parameters())
+        state.step_alpha(torch.autograd.grad(surrogate, alphas, materialize_grads=True))
+
+    def _task_term(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return what has the gradient of the mean loss of a drawn network as its gradient."""
+        others, other_labels = self.state.validation.draw()
+        count = min(len(images), len(others))
+        batches = (images[:count], labels[:count], others[:count], other_labels[:count])
+        samples = self._sample(*((count,) if self.draws == "images" else ()))
+        with torch.no_grad(), untracked(self.state.supernet):
+            hard = self._loss([one.hard for one in samples], *batches)
+        relaxed = self._loss([one.relaxed for one in samples], *batches)
+        log_chance = torch.stack([one.log_chance for one in samples]).sum(0)
+        self.state.note("architecture_loss", hard.mean())
+        return unbiased(log_chance, hard, relaxed)
+
+    def _loss(
+        self, weights: list[Tensor], images: Tensor, labels: Tensor, others: Tensor, more: Tensor
+    ) -> Tensor:
+        """Return the loss of the architecture, (n,), or () where one is drawn for all."""
+        state = self.state
+        losses = state.losses(state.supernet.mixed(images, weights), labels)
+        unseen = state.losses(state.supernet.mixed(others, weights), more)
+        if self.draws == "batch":
+            losses, unseen = losses.mean(), unseen.mean()
+        return losses + self.gap * (unseen - losses).abs()
+
+    def _latency_term(self) -> Tensor:
+        """Return the same of the mean latency penalty of a drawn network."""
+        state, task = self.state, self.task
+        assert task.expected is not None  # _check saw to it
+        samples = self._sample(self.latency_draws)
+        X = np.stack([one.hard.argmax(-1).cpu().numpy() for one in samples], axis=1)
+        X = task.space.check(X)
+        told = task.latency_ms(X) if task.measure is None else task.measure(X)
+        latency_ms = torch.as_tensor(told, dtype=torch.float32, device=task.device)
+        names = [choice.name for choice in task.space.choices]
+        relaxed_ms = task.expected(
+            {name: one.relaxed for name, one in zip(names, samples, strict=True)}
+        )
+        log_chance = torch.stack([one.log_chance for one in samples]).sum(0)
+        state.note("expected_ms", latency_ms.mean())
+        hinges = [
+            self._weight() * (given_ms / task.target_ms - 1).clamp(min=0)
+            for given_ms in (latency_ms, relaxed_ms)
+        ]
+        return unbiased(log_chance, *hinges)
+
+    def _weight(self) -> float:
+        """Return ``c`` at this step."""
+        rising = self.ramp * self.state.total
+        past = self.state.step / rising if rising else 1.0
+        return self.latency_weight * min(past, 1.0)
+
+
+def unbiased(log_chance: Tensor, hard: Tensor, relaxed: Tensor) -> Tensor:
+    """Return what to differentiate for the gradient of the mean of ``hard`` (equation 5).
+
+    Args:
+        log_chance: of what was drawn, (n,) or ().
+        hard: its value, without gradient.
+        relaxed: the value of the relaxed sample, with the gradient that
+            :class:`~latbench_search.relaxed.CorrelatedSample` gives it.
+    """
+    return (log_chance * (hard - relaxed).detach()).mean() + relaxed.mean()
