@@ -19,6 +19,7 @@ NAMES = (
     "protocols",
     "proposing",
     "searching",
+    "digits",
     "mobilenet",
     "measuring",
     "demo",

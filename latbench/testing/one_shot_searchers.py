@@ -235,8 +235,9 @@ class OneShotSearcherSuite(SearcherSuite):
     @pytest.mark.parametrize("name", ["supernet", "data"])
     def test_a_task_without_what_is_trained_is_refused(self, toy: Toy, name: str) -> None:
         """A one-shot search says what it needs."""
+        missing: dict[str, Any] = {name: None}
         with pytest.raises(UsageError, match=name):
-            self.make_searcher().run(self.make_task(toy, **{name: None}))
+            self.make_searcher().run(self.make_task(toy, **missing))
 
     @pytest.mark.parametrize(
         ("name", "value"), [("rate", 0.0), ("every", 0), ("warmup", 1.0), ("finalists", 0)]

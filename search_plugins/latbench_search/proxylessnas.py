@@ -124,9 +124,9 @@ class ProxylessNAS(OneShotSearcher):
     def _two(self, images: Tensor, labels: Tensor) -> None:
         state = self.state
         pairs, shares, active, gates = [], [], [], []
-        for given in self.chances:
-            pair = _draw_two(given, state.rng)
-            share = given[pair] / given[pair].sum()
+        for known in self.chances:
+            pair = _draw_two(known, state.rng)
+            share = known[pair] / known[pair].sum()
             chosen = int(state.rng.choice(pair, p=share))
             pairs.append(pair)
             shares.append(torch.from_numpy(share).float().to(self.task.device))

@@ -11,7 +11,7 @@ from torch import Tensor
 from latbench.errors import UsageError
 from latbench.one_shot_searcher import OneShotSearcher
 from latbench.spaces.mixing import untracked
-from latbench.training.task import SearchTask
+from latbench.training.task import Expected, SearchTask
 from latbench_search.relaxed import CorrelatedSample, correlated_sample, gumbel_softmax
 
 _DRAWS = ("images", "batch")
@@ -26,9 +26,10 @@ class UNAS(OneShotSearcher):
     The loss of the architecture is ``train + gap * |validation - train|``, image by image
     (section 3.2). The latency joins by ``c * max(0, latency / target - 1)`` of a draw of its own:
     measured, or else predicted, for the one-hot draw; and for the relaxed one by a differentiable
-    surrogate, whose errors change how much the estimate varies and nothing else. ``c`` rises from
-    0 to ``latency_weight`` over the first ``ramp`` of the steps. As each single draw has its hinge,
-    it goes on pushing somewhat below the target.
+    surrogate, whose errors change how much the estimate varies and nothing else: ``relaxed_ms`` of
+    the task's surrogate, as the multilayer perceptron has it, or else the expected latency. ``c``
+    rises from 0 to ``latency_weight`` over the first ``ramp`` of the steps. As each single draw has
+    its hinge, it goes on pushing somewhat below the target.
     """
 
     kind = "unas"
@@ -98,7 +99,7 @@ class UNAS(OneShotSearcher):
             raise UsageError(f"latency_draws is {self.latency_draws}; it must be at least 1")
         if self.draws not in _DRAWS:
             raise UsageError(f"draws is {self.draws!r}; there are {' and '.join(_DRAWS)}")
-        if task.expected is None:
+        if _control(task) is None:
             raise UsageError("unas needs an expected latency, as a control variate; give expected")
 
     # Drawing
@@ -164,16 +165,15 @@ class UNAS(OneShotSearcher):
     def _latency_term(self) -> Tensor:
         """Return the same of the mean latency penalty of a drawn network."""
         state, task = self.state, self.task
-        assert task.expected is not None  # _check saw to it
+        control = _control(task)
+        assert control is not None  # _check saw to it
         samples = self._sample(self.latency_draws)
         X = np.stack([one.hard.argmax(-1).cpu().numpy() for one in samples], axis=1)
         X = task.space.check(X)
         told = task.latency_ms(X) if task.measure is None else task.measure(X)
         latency_ms = torch.as_tensor(told, dtype=torch.float32, device=task.device)
         names = [choice.name for choice in task.space.choices]
-        relaxed_ms = task.expected(
-            {name: one.relaxed for name, one in zip(names, samples, strict=True)}
-        )
+        relaxed_ms = control({name: one.relaxed for name, one in zip(names, samples, strict=True)})
         log_chance = torch.stack([one.log_chance for one in samples]).sum(0)
         state.note("expected_ms", latency_ms.mean())
         hinges = [
@@ -187,6 +187,12 @@ class UNAS(OneShotSearcher):
         rising = self.ramp * self.state.total
         past = self.state.step / rising if rising else 1.0
         return self.latency_weight * min(past, 1.0)
+
+
+def _control(task: SearchTask) -> Expected | None:
+    """Return what tells the latency of a relaxed sample."""
+    relaxed_ms: Expected | None = getattr(task.surrogate, "relaxed_ms", task.expected)
+    return relaxed_ms
 
 
 def unbiased(log_chance: Tensor, hard: Tensor, relaxed: Tensor) -> Tensor:

@@ -57,10 +57,10 @@ def squared(logits: Tensor, labels: Tensor) -> Tensor:
 def data() -> ImageData:
     """Return images of noise: one batch of each split, so that every draw is the same."""
     generator = torch.Generator().manual_seed(2)
-    splits = [
+    train, validation, test = (
         Split(torch.randn(8, 1, 2, 2, generator=generator), torch.arange(8) % 2) for _ in range(3)
-    ]
-    return ImageData("noise", 2, *splits, {"name": "noise"})
+    )
+    return ImageData("noise", 2, train, validation, test, {"name": "noise"})
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,11 @@ def begun(space: SearchSpace, order: int) -> DARTS:
 def followed(searcher: DARTS) -> list[Tensor]:
     """Return the gradient of the task that a step of the architecture follows."""
     seen: list[Tensor] = []
-    searcher.state.follow = lambda loss, gradients: seen.extend(gradients)  # type: ignore[method-assign]
+
+    def keep(task_loss: Tensor, gradients: Sequence[Tensor]) -> None:
+        seen.extend(gradients)
+
+    searcher.state.follow = keep  # type: ignore[method-assign]
     searcher._learn_architecture(*searcher.state.train.draw())
     return seen
 
@@ -108,6 +112,7 @@ def looked_ahead(searcher: DARTS, shift: Tensor) -> float:
     with torch.no_grad():
         state.alpha.logits[0] += shift
     net, mixing = state.supernet, state.alpha.mixing()
+    assert isinstance(net, Quadratic)
     loss = squared(net.mixed(state.train.split.images, mixing), state.train.split.labels).mean()
     (slope,) = torch.autograd.grad(loss, net.w)
     w = net.w.detach().clone()

@@ -55,7 +55,8 @@ def network(given: list[Tensor]) -> Tensor:
     with torch.random.fork_rng():
         torch.manual_seed(3)
         layers = nn.Sequential(nn.Linear(sum(SIZES), 16), nn.Tanh(), nn.Linear(16, 1)).double()
-    return layers(torch.cat(given, dim=1))[:, 0]
+    told: Tensor = layers(torch.cat(given, dim=1))
+    return told[:, 0]
 
 
 def exact() -> Tensor:

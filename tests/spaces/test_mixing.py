@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from latbench.spaces.graph import IntArray
 from latbench.spaces.network import Supernet
 from latbench.spaces.space import SearchSpace
 
-SPACES = {
+SPACES: dict[str, dict[str, Any]] = {
     "digits-mobilenet": {"settings": [[8, 2, 1], [12, 2, 2]], "stem_width": 8, "head_width": 16},
     "nasbench201": {"width": 4, "cells": 1},
 }
@@ -98,7 +100,7 @@ def test_what_does_not_learn_is_left_as_it_is(space: SearchSpace) -> None:
     before = {name: value.clone() for name, value in net.state_dict().items()}
     path = set(net.state_of(x))
     weights = [gate.requires_grad_() for gate in gates(space, x)]
-    net.mixed(images(space), weights, learning=[{int(one)} for one in x]).sum().backward()
+    net.mixed(images(space), weights, learning=[{int(one)} for one in x]).sum().backward()  # type: ignore[no-untyped-call]
     changed = {
         name for name, value in net.state_dict().items() if not torch.equal(value, before[name])
     }

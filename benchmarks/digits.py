@@ -1,0 +1,172 @@
+"""Every algorithm on the digits, at two targets: what it finds in a few minutes, measured.
+
+Latencies of `digits-mobilenet` are measured first, blocks and networks, and a table is fitted. Each
+algorithm then has the same wall time to train weights and to search with, on all CPUs; what it
+found is trained from scratch, and all networks found are measured in one sweep at the end. Seconds
+a run and seeds can be set: ``LATBENCH_DIGITS_SECONDS`` (180) and ``LATBENCH_DIGITS_SEEDS`` (3).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import latbench
+from benchmarks.sweeping import sweep
+from benchmarks.table import Row
+from latbench import registry
+from latbench.one_shot_searcher import OneShotSearcher
+from latbench.predictor import Predictor
+from latbench.profiling.subjects import block_subjects, network_subjects
+from latbench.spaces import IntArray, SearchSpace
+from latbench.store import Store
+from latbench.training.config import TrainConfig
+from latbench.training.data import load_data
+from latbench.training.retrain import retrain
+from latbench.workflows.architectures import draw
+from latbench.workflows.measured import measured
+from latbench.workflows.search_settings import SearchSettings
+from latbench.workflows.search_task import search_task
+from latbench.workflows.setting import Setting
+
+_NETWORKS, _SIZE, _BATCH, _EVALUATIONS = 60, 32, 64, 200
+_SHARES = (0.2, 0.6)
+# What they differ from their defaults in; evolution needs more evaluations than its population.
+_ALGORITHMS: Mapping[str, Mapping[str, Any]] = {
+    "darts": {},
+    "proxylessnas": {},
+    "unas": {},
+    "fbnet": {},
+    "snas": {},
+    "reinforce": {},
+    "evolution": {},
+    "random": {},
+}
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One search: what it found, its accuracy after training from scratch, and its seconds."""
+
+    algorithm: str
+    target_ms: float
+    x: IntArray
+    accuracy: float
+    seconds: float
+
+
+def rows() -> Iterator[Row]:
+    """Yield a row an algorithm."""
+    seconds = float(os.environ.get("LATBENCH_DIGITS_SECONDS", "180"))
+    seeds = int(os.environ.get("LATBENCH_DIGITS_SEEDS", "3"))
+    space = latbench.space("digits-mobilenet", image_size=_SIZE)
+    target, _ = Setting().here()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Store.open(f"sqlite:///{Path(folder) / 'bench.db'}") as store,
+    ):
+        X = draw(space, _NETWORKS, seed=0)
+        sweep(store, [*block_subjects(space), *network_subjects(space, X)], "main")
+        known = measured(store, space, target)
+        lut = registry.load(registry.PREDICTORS, "lut").for_table(space, known.block_ms)
+        predictor: Predictor = lut.fit(known.X, known.y)
+        targets_ms = [float(np.quantile(known.y, share)) for share in _SHARES]
+        runs = []
+        for algorithm in _ALGORITHMS:
+            for target_ms in targets_ms:
+                for seed in range(seeds):
+                    run = _search(space, predictor, algorithm, target_ms, seed, seconds)
+                    print(f"  {run}", file=sys.stderr)
+                    runs.append(run)
+        found = np.array([run.x for run in runs])
+        true = sweep(store, network_subjects(space, found), "found").rows
+    for algorithm in _ALGORITHMS:
+        told, met = [], []
+        for target_ms in targets_ms:
+            mine = [
+                (run, row)
+                for run, row in zip(runs, true, strict=True)
+                if (run.algorithm, run.target_ms) == (algorithm, target_ms)
+            ]
+            accuracies = 100 * np.array([run.accuracy for run, _ in mine])
+            error = accuracies.std(ddof=1) / len(mine) ** 0.5 if len(mine) > 1 else float("nan")
+            within = [row.latency_ms <= target_ms for _, row in mine]
+            shares = [row.latency_ms / target_ms for _, row in mine]
+            told.append(
+                f"{accuracies.mean():.2f} ± {error:.2f} % at {target_ms:.3f} ms, met {sum(within)} "
+                f"of {len(within)}, {np.mean(shares):.3f} × the target"
+            )
+            met += within
+        mean_s = np.mean([run.seconds for run in runs if run.algorithm == algorithm])
+        yield Row(
+            f"`{algorithm}` on the digits: test accuracy after training from scratch",
+            "the table, whatever it shows",
+            "; ".join(told),
+            f"{seeds} seeds, {mean_s:.0f} s a search, {seconds:.0f} s asked for",
+            all(met),
+        )
+
+
+def _search(
+    space: SearchSpace,
+    predictor: Predictor,
+    algorithm: str,
+    target_ms: float,
+    seed: int,
+    seconds: float,
+) -> _Run:
+    searcher = registry.load(registry.SEARCHERS, algorithm)().set_params(**_ALGORITHMS[algorithm])
+    steps = _steps(searcher, predictor, target_ms, seconds)
+    settings = _settings(algorithm, target_ms, seed, steps)
+    # What the pace was tried with takes its time from no one.
+    began = time.monotonic()
+    task, _ = search_task(searcher, predictor, settings)
+    result = searcher.run(task)
+    took = time.monotonic() - began
+    data = load_data("digits", _SIZE, channels=space.input_shape[0], seed=seed)
+    trained = retrain(space, result.x, data, TrainConfig(seed=seed))
+    return _Run(algorithm, target_ms, result.x, trained.accuracy, took)
+
+
+def _settings(algorithm: str, target_ms: float, seed: int, steps: int) -> SearchSettings:
+    return SearchSettings(
+        target_ms=target_ms,
+        algorithm=algorithm,
+        data_size=_SIZE,
+        train=TrainConfig(steps=steps, batch=_BATCH, seed=seed),
+        evaluations=_EVALUATIONS,
+        seed=seed,
+    )
+
+
+def _steps(searcher: Any, predictor: Predictor, target_ms: float, seconds: float) -> int:
+    """Return how many steps a search of so many seconds has, from the pace of some."""
+    tried = 40
+    settings = _settings(searcher.kind, target_ms, seed=0, steps=tried)
+    began = time.monotonic()
+    task, _ = search_task(searcher, predictor, settings)
+    if isinstance(searcher, OneShotSearcher):
+        # Without a warm-up, or the steps of the architecture would not be among them.
+        eager = searcher.clone().set_params(warmup=0.0)
+        eager.start(task)
+        began = time.monotonic()
+        while not eager.done:
+            eager.step()
+        rest = 0.0
+    else:
+        trained = time.monotonic()
+        # Scoring has its share of the time: that of a few architectures, for all of them.
+        X = draw(task.space, 4, seed=1)
+        task.scores(X)
+        rest = (time.monotonic() - trained) / len(X) * _EVALUATIONS
+        began += time.monotonic() - trained
+    pace = (time.monotonic() - began) / tried
+    return max(tried, int((seconds - rest) / pace))
