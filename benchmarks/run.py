@@ -19,6 +19,7 @@ NAMES = (
     "protocols",
     "proposing",
     "searching",
+    "estimators",
     "digits",
     "mobilenet",
     "measuring",

@@ -117,7 +117,7 @@ def looked_ahead(searcher: DARTS, shift: Tensor) -> float:
     (slope,) = torch.autograd.grad(loss, net.w)
     w = net.w.detach().clone()
     with torch.no_grad():
-        net.w -= LR * slope
+        net.w.sub_(LR * slope)
         seen = squared(
             net.mixed(state.validation.split.images, state.alpha.mixing()),
             state.validation.split.labels,
