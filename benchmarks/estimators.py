@@ -1,8 +1,8 @@
 """Gradient estimators of one-shot searches against exact enumeration: bias and variance.
 
-Three choices of four options, a value around 2 that is no sum over choices, 200,000 samples. A bias is given
-as the largest distance from the exact gradient in standard errors of the mean: an unbiased one
-stays below four. The variance is the sum over all logits.
+Three choices of four options, values around 2 that are no sum over choices, 200,000 samples. A bias
+is given as the largest distance from the exact gradient in standard errors of the mean: an unbiased
+one stays below four. The variance is the sum over all logits.
 """
 
 from __future__ import annotations
