@@ -37,12 +37,9 @@ class SearchSpace(Architectures):
         graph: what may run where.
         has_networks: whether there is a graph, from which blocks and networks follow; the space of
             a table has none.
-        edge_groups: of a cell that keeps two edges a node: the name of the choice of the pair,
-            with options such as ``0+2``, and those of the choices of all its edges, in order.
     """
 
     has_networks: ClassVar[bool] = True
-    edge_groups: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def __init__(
         self,
@@ -81,6 +78,15 @@ class SearchSpace(Architectures):
     def classes(self) -> int:
         """The number of logits."""
         return self.graph.shapes[self.graph.output][0]
+
+    @property
+    def edge_groups(self) -> Sequence[tuple[str, tuple[str, ...]]]:
+        """Of cells that keep two edges a node: the choice of the pair, and those of all its edges.
+
+        One entry a node. The options of the pair are such as ``0+2``, the places of two edges among
+        the others. Empty where a space has no such cells.
+        """
+        return ()
 
     # Blocks
 
