@@ -36,6 +36,7 @@ _BUILTIN: dict[str, dict[str, str]] = {
         "fbnet": "latbench.spaces.fbnet:FBNetSpace",
         "fbnet-lecture": "latbench.spaces.fbnet:FBNetLectureSpace",
         "nasbench201": "latbench.spaces.nasbench201:NASBench201Space",
+        "darts": "latbench.spaces.darts:DartsSpace",
         "table": "latbench.spaces.table:TableSpace",
     },
     PREDICTORS: {

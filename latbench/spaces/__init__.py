@@ -3,7 +3,7 @@
 from latbench.spaces.architectures import Choice, FloatArray
 from latbench.spaces.blocks import Block
 from latbench.spaces.graph import INPUT, Candidate, IntArray, Node, StaticGraph, Step
-from latbench.spaces.operation import Identity, Operation, Shape, Sum, Zero
+from latbench.spaces.operation import Concat, Identity, Operation, Shape, Sum, Zero
 from latbench.spaces.space import SearchSpace
 from latbench.spaces.workload import TensorSpec, Workload
 
@@ -12,6 +12,7 @@ __all__ = [
     "Block",
     "Candidate",
     "Choice",
+    "Concat",
     "FloatArray",
     "Identity",
     "IntArray",

@@ -15,7 +15,7 @@ from latbench.spaces.blocks import Block
 from latbench.spaces.graph import INPUT, IntArray, Step
 from latbench.spaces.identity import graph_id
 from latbench.spaces.operation import Operation, Shape
-from latbench.spaces.weights import without_weights
+from latbench.spaces.weights import is_weight, without_weights
 from latbench.spaces.workload import TensorSpec, Workload
 
 if TYPE_CHECKING:
@@ -191,8 +191,8 @@ class Exporter:
         )
 
 
-_Computation = tuple[str, str, tuple[bytes, ...], tuple[str, ...]]
-"""Operator, domain, attributes and inputs of a node."""
+_Computation = tuple[str, str, tuple[bytes, ...], tuple[str | bytes, ...]]
+"""Operator, domain, attributes and inputs of a node: names of tensors, and values of constants."""
 
 
 def _append(
@@ -203,26 +203,45 @@ def _append(
     computed: dict[_Computation, list[str]],
 ) -> str:
     """Add to ``graph`` what of ``part`` is not ``computed`` yet; return the name of its output."""
+    tensors = {tensor.name: tensor for tensor in part.initializer}
     renamed = {"": ""} | dict(zip((value.name for value in part.input), inputs, strict=True))
-    for tensor in part.initializer:
-        copy = graph.initializer.add()
-        copy.CopyFrom(tensor)
-        copy.name = renamed[tensor.name] = prefix + tensor.name
+    renamed |= {name: prefix + name for name in tensors}
+    read: set[str] = set()
     for node in part.node:
         names = [renamed[name] for name in node.input]
         attributes = sorted(value.SerializeToString(deterministic=True) for value in node.attribute)
+        operands = tuple(
+            _value(tensors[name])
+            if name in tensors and not is_weight(node, slot, tensors[name])
+            else renamed[name]
+            for slot, name in enumerate(node.input)
+        )
         outputs = [name and prefix + name for name in node.output]
         known = computed.setdefault(
-            (node.op_type, node.domain, tuple(attributes), tuple(names)), outputs
+            (node.op_type, node.domain, tuple(attributes), operands), outputs
         )
         renamed |= zip(node.output, known, strict=True)
         if known is outputs:
+            read.update(node.input)
             added = graph.node.add()
             added.CopyFrom(node)
             added.name = prefix + node.name
             added.input[:] = names
             added.output[:] = outputs
+    for tensor in part.initializer:
+        if tensor.name in read:
+            copy = graph.initializer.add()
+            copy.CopyFrom(tensor)
+            copy.name = renamed[tensor.name]
     return renamed[part.output[0].name]
+
+
+def _value(tensor: TensorProto) -> bytes:
+    nameless = TensorProto()
+    nameless.CopyFrom(tensor)
+    nameless.ClearField("name")
+    value: bytes = nameless.SerializeToString(deterministic=True)
+    return value
 
 
 def _rename(graph: GraphProto, old: str, new: str) -> None:

@@ -6,6 +6,7 @@ from functools import reduce
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 class Zeros(nn.Module):
@@ -22,6 +23,14 @@ class AddAll(nn.Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         """Return the sum of ``inputs``, tensors of one shape."""
         return reduce(torch.add, inputs)
+
+
+class ConcatAll(nn.Module):
+    """All arguments, one after the other along the channels."""
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Return ``inputs``, maps (n, channels, h, w) of one size, as one."""
+        return torch.cat(inputs, dim=1)
 
 
 class Residual(nn.Module):
@@ -84,4 +93,26 @@ class DownsamplingResidual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the sum of both branches."""
         out: Tensor = self.body(x) + self.shortcut(x)
+        return out
+
+
+class FactorizedReduce(nn.Module):
+    """DARTS's shortcut of stride 2: half the channels from even pixels, half from odd ones."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        """Map ``channels`` to ``width`` channels at half the size."""
+        super().__init__()
+        self.even = nn.Conv2d(channels, width // 2, 1, 2, bias=False)
+        self.odd = nn.Conv2d(channels, width - width // 2, 1, 2, bias=False)
+        self.norm = nn.BatchNorm2d(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x`` (n, c, h, w) at half the size, rounded up as a strided convolution does."""
+        x = F.relu(x)
+        # Maps of even length begin at pixel 1. Those of odd length, which the paper has not, have
+        # one odd pixel too few: they end at the last one and are padded in front.
+        odd = [int(side) % 2 for side in x.shape[2:]]
+        rows, columns = (slice(None, -1) if side else slice(1, None) for side in odd)
+        shifted = F.conv2d(x[:, :, rows, columns], self.odd.weight, None, 2, odd)
+        out: Tensor = self.norm(torch.cat([self.even(x), shifted], dim=1))
         return out

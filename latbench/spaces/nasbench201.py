@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from latbench.errors import UsageError
 from latbench.spaces.architectures import Choice
+from latbench.spaces.cell_operations import Pool, ReluConvBN
 from latbench.spaces.convolution import Classifier, ConvBlock, strided
 from latbench.spaces.graph import INPUT, Candidate, IntArray, Node
 from latbench.spaces.operation import Identity, Operation, Shape, Sum, Zero
@@ -30,72 +31,6 @@ EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 _STRING = re.compile(
     r"\|(\w+)~0\|\+\|(\w+)~0\|(\w+)~1\|\+\|(\w+)~0\|(\w+)~1\|(\w+)~2\|",
 )
-
-
-@dataclass(frozen=True)
-class ReluConvBN(Operation):
-    """ReLU, convolution, batch normalisation: the cell's ``nor_conv``."""
-
-    channels: int
-    width: int
-    kernel: int
-    stride: int = 1
-
-    @property
-    def key(self) -> str:
-        """See :class:`Operation`."""
-        return f"relu-conv-k{self.kernel}-s{self.stride}-c{self.channels}-{self.width}"
-
-    @property
-    def _conv(self) -> ConvBlock:
-        return ConvBlock(self.channels, self.width, self.kernel, self.stride, "none")
-
-    def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
-        """Return ``(width, h/stride, w/stride)``."""
-        return self._conv.output_shape(inputs)
-
-    def macs(self, inputs: tuple[Shape, ...]) -> int:
-        """Return the multiply-accumulates of the convolution."""
-        return self._conv.macs(inputs)
-
-    def params(self) -> int:
-        """Return the weights of the convolution and its normalisation."""
-        return self._conv.params()
-
-    def module(self) -> nn.Module:
-        """See :class:`Operation`."""
-        from torch import nn
-
-        return nn.Sequential(nn.ReLU(), self._conv.module())
-
-
-@dataclass(frozen=True)
-class AveragePool(Operation):
-    """3×3 average pooling with stride 1; padding is not counted in the mean."""
-
-    @property
-    def key(self) -> str:
-        """See :class:`Operation`."""
-        return "avgpool-k3-s1"
-
-    def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
-        """Return the shape of the only input."""
-        (shape,) = inputs
-        return shape
-
-    def macs(self, inputs: tuple[Shape, ...]) -> int:
-        """Return 0: sums are not multiply-accumulates."""
-        return 0
-
-    def params(self) -> int:
-        """Return 0: nothing is learned."""
-        return 0
-
-    def module(self) -> nn.Module:
-        """See :class:`Operation`."""
-        from torch import nn
-
-        return nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
 
 
 @dataclass(frozen=True)
@@ -237,7 +172,7 @@ def _cell(name: str, source: str, shape: Shape) -> list[Node]:
         "skip_connect": Identity(),
         "nor_conv_1x1": ReluConvBN(width, width, 1),
         "nor_conv_3x3": ReluConvBN(width, width, 3),
-        "avg_pool_3x3": AveragePool(),
+        "avg_pool_3x3": Pool("avg"),
     }
     positions = [source, *(f"{name}.node{number}" for number in range(1, 4))]
     nodes = []

@@ -163,3 +163,38 @@ class Sum(Operation):
         from latbench.spaces.layers import AddAll
 
         return AddAll()
+
+
+@dataclass(frozen=True)
+class Concat(Operation):
+    """All inputs, joined along the channels.
+
+    Unlike a sum it cannot leave a dead input out, because its width would change; so it counts as
+    an operation, which is dead as soon as one of its inputs is.
+    """
+
+    @property
+    def key(self) -> str:
+        """See :class:`Operation`."""
+        return "concat"
+
+    def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
+        """Return ``(sum of channels, h, w)``."""
+        sizes = {shape[1:] for shape in inputs}
+        if len(sizes) != 1:
+            raise ValueError(f"a concatenation needs maps of one size, got {inputs}")
+        return sum(shape[0] for shape in inputs), *sizes.pop()
+
+    def macs(self, inputs: tuple[Shape, ...]) -> int:
+        """Return 0: nothing is computed."""
+        return 0
+
+    def params(self) -> int:
+        """Return 0: nothing is learned."""
+        return 0
+
+    def module(self) -> nn.Module:
+        """Return a module that concatenates its arguments."""
+        from latbench.spaces.layers import ConcatAll
+
+        return ConcatAll()

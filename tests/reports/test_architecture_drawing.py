@@ -51,7 +51,7 @@ def test_other_names_have_a_colour_each() -> None:
     assert found[0] == found[3]
 
 
-@pytest.mark.parametrize("name", ["mobilenet", "fbnet", "nasbench201", "digits-mobilenet"])
+@pytest.mark.parametrize("name", ["mobilenet", "fbnet", "nasbench201", "darts", "digits-mobilenet"])
 def test_every_space_is_drawn(name: str, objections: Callable[[str], list[str]]) -> None:
     """Each choice of every bundled space is in its drawing, which is sound."""
     choices = {choice.name: choice.options[-1] for choice in latbench.space(name).choices}

@@ -32,6 +32,7 @@ SPACES = {
     "mobilenet": {"image_size": 32},
     "fbnet": {"image_size": 32},
     "nasbench201": {"image_size": 8, "cells": 1},
+    "darts": {"image_size": 8, "width": 4, "cells": 4},
 }
 
 

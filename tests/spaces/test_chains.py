@@ -20,6 +20,7 @@ from latbench.spaces.options import stages, whole
         ("fbnet", 9**22),
         ("fbnet-lecture", 9**20),
         ("nasbench201", 5**6),
+        ("darts", (1 * 3 * 6 * 10 * 7**14) ** 2),
         ("digits-mobilenet", 5**6 * 4**2),
     ],
 )

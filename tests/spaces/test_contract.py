@@ -42,6 +42,13 @@ class TestNASBench201(SpaceSuite):
         return latbench.space("nasbench201", image_size=16, cells=2)
 
 
+class TestDarts(SpaceSuite):
+    networks: ClassVar[int] = 3
+
+    def make_space(self) -> SearchSpace:
+        return latbench.space("darts", image_size=16, width=4, cells=4)
+
+
 def test_every_bundled_space_is_under_contract() -> None:
     """A space that is added to the registry needs a suite here; that of a table has no networks."""
     suites = {suite().make_space().name for suite in SpaceSuite.__subclasses__()}

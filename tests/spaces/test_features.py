@@ -27,7 +27,7 @@ def by_name(space: SearchSpace, X: np.ndarray) -> dict[str, np.ndarray]:
     return dict(zip(space.features.names, found.T, strict=True))
 
 
-@pytest.mark.parametrize("name", ["mobilenet", "fbnet", "nasbench201"])
+@pytest.mark.parametrize("name", ["mobilenet", "fbnet", "nasbench201", "darts"])
 def test_counts_and_totals_are_those_of_the_path(name: str) -> None:
     """Blocks are counted as ``path`` counts them, and cost what ``macs`` and ``params`` say."""
     space = latbench.space(name)

@@ -16,6 +16,7 @@ from latbench.spaces import (
     Block,
     Candidate,
     Choice,
+    Concat,
     Identity,
     Node,
     Operation,
@@ -156,6 +157,20 @@ def test_impossible_graphs_are_refused(nodes: list[Node], message: str) -> None:
     """What could not be laid out, or would compute nothing, is the space author's mistake."""
     with pytest.raises(ValueError, match=message):
         StaticGraph(nodes, SHAPE)
+
+
+def test_a_concatenation_needs_all_its_inputs() -> None:
+    """It cannot leave one out, as a sum does: what it is read by expects all the channels."""
+    nodes = [
+        Node("first", (Candidate(conv(), (INPUT,)), Candidate(Zero(SHAPE), ())), choice=0),
+        fixed("second", conv(), INPUT),
+        fixed("both", Concat(), "first", "second"),
+        fixed("head", Classifier(2 * SHAPE[0], 2), "both"),
+    ]
+    graph = StaticGraph(nodes, SHAPE)
+    alive, dead = ([step.name for step in graph.plan(np.array([option]))] for option in (0, 1))
+    assert alive == ["first", "second", "both", "head"]
+    assert dead == ["head"]
 
 
 def test_candidates_must_match_their_options() -> None:

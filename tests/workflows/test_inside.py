@@ -21,6 +21,7 @@ from latbench.workflows.setting import Setting
 SPACES = {
     "digits-mobilenet": {"image_size": 16},
     "nasbench201": {"image_size": 8, "cells": 1},
+    "darts": {"image_size": 8, "width": 4, "cells": 4},
 }
 
 
