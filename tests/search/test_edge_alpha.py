@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import latbench
+from latbench import registry
 from latbench.hooks import SampledLatency
 from latbench.spaces.space import SearchSpace
 from latbench.training.alpha import draw, most_likely
@@ -100,7 +101,7 @@ def test_the_expected_latency_is_that_of_exported_cells(
     block_ms = {block.key: float(rng.uniform(0.1, 1.0)) for block in space.blocks}
     sums = np.array(list(block_ms.values()))
     X = space.sample(rng, 60)
-    lut = latbench.predictor("lut", space=space, blocks=block_ms, calibration="none")
+    lut = registry.load(registry.PREDICTORS, "lut")(space, block_ms, calibration="none")
     lut.fit(X, space.path(X) @ sums)
     names = [choice.name for choice in space.choices]
     expected = SampledLatency(lut, samples=4000)(
