@@ -109,7 +109,7 @@ class SearchTask:
             "target_ms": self.target_ms,
             "confidence": self.confidence,
             "seed": self.seed,
-            "data": None if self.data is None else self.data.spec,
+            "data": None if self.data is None else self.data.identity,
             "depends_on": dict(self.depends_on),
         }
 
