@@ -107,6 +107,10 @@ def test_a_lower_precision_is_read_back(
     fp32, lower = accuracies(workload, data.test, [target])
     assert (fp32.precision_run, lower.precision_run) == ("fp32", precision)
     assert lower.accuracy == pytest.approx(accuracy, abs=0.05)
+    images = {workload.inputs[0].name: data.test.images[:50].numpy()}
+    (rounded,) = OPENVINO.compile(workload, target).outputs(images)
+    (exact,) = OPENVINO.compile(workload, target_of("openvino")).outputs(images)
+    assert (rounded != exact).mean() > 0.5
 
 
 def test_targets_that_say_the_same_run_once(
