@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from latbench.cli.options import (
 from latbench.cli.output import emit, note, progress
 from latbench.cli.session import current
 from latbench.errors import UsageError
+from latbench.training.images.naming import FORMS
 from latbench.workflows.setting import Setting
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Predictor of what is maximised, instead of training a supernet.",
 )
-@click.option("--data", metavar="D", help="Training data.  [default: digits]")
+@click.option("--data", metavar="D", help=f"Training data: {FORMS}.  [default: digits]")
 @click.option(
     "--data-size", type=click.IntRange(min=1), help="Side of the training images.  [default: 32]"
 )
@@ -148,7 +150,7 @@ def search(
         note(f"note: {sentence}")
     workflow.save(found, out)
     write_config(out / "config.yaml", settings)
-    next_commands = [f"latbench train --arch {out / 'arch.json'}"]
+    next_commands = [f"latbench train --arch {out / 'arch.json'}{_training_words(settings)}"]
     facts = device_facts_of(instance.facts)
     write_search_summary(out / "report.html", search_summary(found, facts, next_commands))
 
@@ -177,6 +179,18 @@ def _penalty(text: str) -> dict[str, Any]:
                 f"{part!r} is no setting of a penalty; write it as {name}:weight=0.2"
             ) from failure
     return found
+
+
+def _training_words(settings: SearchSettings) -> str:
+    """Return what says the data of a search, and its splits, on the command line."""
+    words = ""
+    if settings.data != "digits":
+        words += f" --data {shlex.quote(settings.data)}"
+    if settings.data_size != 32:
+        words += f" --data-size {settings.data_size}"
+    if settings.seed:
+        words += f" --seed {settings.seed}"
+    return words
 
 
 def _settings(

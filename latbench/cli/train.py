@@ -12,6 +12,7 @@ from latbench.cli.options import SpaceRequest, one_target_options, seed_option, 
 from latbench.cli.output import emit, note, progress
 from latbench.cli.session import current
 from latbench.errors import UsageError
+from latbench.training.images.naming import FORMS
 from latbench.units import format_ms
 from latbench.workflows.setting import Setting
 
@@ -25,7 +26,13 @@ from latbench.workflows.setting import Setting
     help="The architecture, such as arch.json of a search.",
 )
 @space_options
-@click.option("--data", default="digits", show_default=True, metavar="D", help="Training data.")
+@click.option(
+    "--data",
+    default="digits",
+    show_default=True,
+    metavar="D",
+    help=f"Training data: {FORMS}.",
+)
 @click.option(
     "--data-size",
     default=32,
@@ -35,6 +42,21 @@ from latbench.workflows.setting import Setting
 )
 @click.option(
     "--epochs", default=30, show_default=True, type=click.IntRange(min=1), help="Passes over them."
+)
+@click.option(
+    "--train-batch",
+    default=64,
+    show_default=True,
+    type=click.IntRange(min=2),
+    metavar="N",
+    help="Images a step of training.",
+)
+@click.option(
+    "--accuracy-on",
+    multiple=True,
+    metavar="NAME[:PRECISION]",
+    help="A runtime and precision, beside that of --runtime, to tell the accuracy of the exported "
+    "network on, such as openvino:bf16; may be repeated.",
 )
 @click.option(
     "--out",
@@ -52,6 +74,8 @@ def train(
     data: str,
     data_size: int,
     epochs: int,
+    train_batch: int,
+    accuracy_on: tuple[str, ...],
     out: Path,
     setting: Setting,
     seed: int,
@@ -66,6 +90,7 @@ def train(
     built = _space(arch, space).build()
     (x,) = read(built, [arch])
     target, instance = setting.here()
+    others = [Setting.parse(name, device=setting.device).here()[0] for name in accuracy_on]
     with current().open_store() as store:
         result = workflow.train(
             store,
@@ -75,17 +100,25 @@ def train(
             instance,
             data_name=data,
             data_size=data_size,
-            config=TrainConfig(epochs=epochs, seed=seed),
+            config=TrainConfig(epochs=epochs, batch=train_batch, seed=seed),
+            accuracy_on=others,
             out=out,
             progress=progress,
             callbacks=lambda: [ProgressBar()],
         )
     note(f"trained on {result.data}")
+    for sentence in result.notes:
+        note(f"note: {sentence}")
 
     def render(console: Console) -> None:
+        exported = ", ".join(
+            f"{one.accuracy:.2%} on {one.label}"
+            for one in result.by_target
+            if one.accuracy is not None
+        )
         console.print(
-            f"Test accuracy {result.accuracy:.2%} in torch, {result.accuracy_exported:.2%} "
-            f"exported.\nLatency {format_ms(result.true_ms)} on {target.label} ({result.status}).\n"
+            f"Test accuracy {result.accuracy:.2%} in torch; exported {exported}.\n"
+            f"Latency {format_ms(result.true_ms)} on {target.label} ({result.status}).\n"
             f"Written: {out / 'network.onnx'}",
             markup=False,
         )

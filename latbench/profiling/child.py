@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from latbench.profiling.channel import Channel, GarbageError, Message, checked
+from latbench.profiling.memory import available_bytes
 from latbench.profiling.provenance import provenance
 from latbench.target import Target
 from latbench.units import format_bytes
@@ -109,7 +110,7 @@ class _Watch:
     def __init__(self, pid: int, limits: Limits) -> None:
         self._resident = Path(f"/proc/{pid}/statm")
         self._timeout_s = limits.timeout_s
-        self.memory_bytes = limits.memory_bytes or _allowance()
+        self.memory_bytes = limits.memory_bytes or int(_SHARE_OF_AVAILABLE * available_bytes())
         self._look_s = 0.0
 
     def receive(self, channel: Channel) -> Message | None:
@@ -138,14 +139,6 @@ class _Watch:
         pages = int(self._resident.read_text(encoding="ascii").split()[1])
         if pages * os.sysconf("SC_PAGE_SIZE") > self.memory_bytes:
             raise _TooMuchMemoryError
-
-
-def _allowance() -> int:
-    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-        name, _, value = line.partition(":")
-        if name == "MemAvailable":
-            return int(_SHARE_OF_AVAILABLE * 1024 * int(value.split()[0]))
-    return int(_SHARE_OF_AVAILABLE * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
 
 
 @contextlib.contextmanager

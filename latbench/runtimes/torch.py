@@ -105,15 +105,21 @@ def autocast(module: nn.Module) -> Callable[..., Tensor]:
 def module_of(workload: Workload) -> nn.Module:
     """Return the torch module that ``workload`` describes; equal workloads get equal weights.
 
+    Those are the trained ones where its recipe names them.
+
     Raises:
         MeasurementError: the workload is an ONNX file, for which there is no torch module.
     """
+    from safetensors.torch import load_file
     from torch import nn
 
     from latbench.spaces.network import drawn_from
 
     with drawn_from(0):
         module = _built(workload)
+        if "weights" in workload.recipe:
+            module.load_state_dict(load_file(workload.recipe["weights"]))
+            return module
         # torch's own initialisation lets values shrink with depth, in the end to subnormal
         # numbers, which run at another speed.
         for weight in module.parameters():

@@ -27,7 +27,8 @@ class Workload:
         model: a serialised ONNX model; weights may be left out, see
             :mod:`latbench.spaces.weights`.
         recipe: how a runtime that does not read ONNX builds it: ``{"kind": "block" | "network",
-            "space": spec, …}``, or ``{"kind": "file"}`` for a model that exists as ONNX alone.
+            "space": spec, …}``, where ``"weights"`` of a network may name a file of safetensors
+            that holds them, or ``{"kind": "file"}`` for a model that exists as ONNX alone.
         nodes: operators in the graph.
         macs: multiply-accumulates of the whole batch, where known.
         params: trainable parameters, where known.

@@ -54,8 +54,10 @@ class CounterFiles:
         return sum(ticks) if ticks else None
 
 
-def control_groups(base: Path) -> Iterator[Path]:
+def control_groups(base: Path, governed: str = "cpu") -> Iterator[Path]:
     """Yield this process's groups that may govern CPU time, each followed by those above it.
+
+    Or, with ``governed`` as ``memory``, those that may govern memory.
 
     A container may see its own group as the root of the mount while the kernel names it by the
     host's path, or by ``..`` if it lies outside; the mount itself, yielded last, is right then.
@@ -65,8 +67,8 @@ def control_groups(base: Path) -> Iterator[Path]:
         number, controllers, path = line.split(":", 2)
         if number == "0":
             roots = [mounts, mounts / "unified"]
-        elif "cpu" in controllers.split(","):
-            roots = [mounts / controllers, mounts / "cpu"]
+        elif governed in controllers.split(","):
+            roots = [mounts / controllers, mounts / governed]
         else:
             continue
         names = [] if ".." in path else [name for name in path.split("/") if name]

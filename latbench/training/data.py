@@ -1,4 +1,4 @@
-"""Image data sets, in memory, split three ways by seed."""
+"""Image data sets, in memory, in three splits."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from latbench.errors import UsageError
-from latbench.registry import unknown
+from latbench.errors import ArtefactError, UsageError
+from latbench.training.images import archive, cifar10, digits, image_folder
+from latbench.training.images.naming import parse
+from latbench.training.images.tensors import normalised
 
 if TYPE_CHECKING:
     from latbench.spaces.space import SearchSpace
+    from latbench.training.images.parts import Parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +49,9 @@ class ImageData:
         name: the name it was loaded by.
         classes: number of labels, which run from 0.
         spec: JSON-ready values that :func:`load_data` rebuilds it from.
+        class_names: the name of each label, where it is known.
+        mean, deviation: of each channel of the training images as they are stored (0 to 255 where
+            they are bytes), by which all images were normalised.
     """
 
     name: str
@@ -55,6 +60,16 @@ class ImageData:
     validation: Split
     test: Split
     spec: dict[str, Any]
+    class_names: tuple[str, ...] = ()
+    mean: tuple[float, ...] = ()
+    deviation: tuple[float, ...] = ()
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """JSON values that a training depends on: what the images are, not where they lie."""
+        if "content" not in self.spec:
+            return self.spec
+        return {**self.spec, "name": parse(self.spec["name"])[0]}
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -72,46 +87,85 @@ class ImageData:
         )
 
 
-def load_data(spec: str, image_size: int = 32, channels: int = 3, seed: int = 0) -> ImageData:
+def load_data(
+    spec: str,
+    image_size: int = 32,
+    channels: int = 3,
+    seed: int = 0,
+    content: str | None = None,
+) -> ImageData:
     """Return the data set named ``spec``.
 
-    ``digits`` is scikit-learn's: 1,797 grey 8x8 images of handwritten digits, here enlarged
-    bilinearly and with the grey repeated in every channel, split 60/20/20 with equal shares of
-    the classes. Images are normalised by the mean and standard deviation of the training split.
+    - ``digits``: scikit-learn's 1,797 grey 8x8 images of handwritten digits, split 60/20/20.
+    - ``cifar10:PATH``: see :func:`latbench.training.images.cifar10.read`.
+    - ``imagefolder:PATH``: see :func:`latbench.training.images.image_folder.read`.
+    - ``npz:PATH``: see :func:`latbench.training.images.archive.read`.
+
+    Nothing is downloaded. Splits that are drawn give every class its share. Images are scaled and
+    normalised, and grey and colour made of each other, as
+    :func:`latbench.training.images.tensors.normalised` says.
+
+    All images are held in memory: n * channels * image_size**2 * 4 bytes, and while they are
+    loaded the files' own pixels beside them. What would take more than is available is refused.
 
     Args:
         spec: name of the data set.
         image_size: height and width in pixels.
         channels: channels of the images.
-        seed: draws the split.
+        seed: draws the splits that are not given.
+        content: hash that the images and labels must have, as ``ImageData.spec`` tells it.
 
     Raises:
-        UsageError: the name is unknown, or a size is not positive.
+        UsageError: the name is unknown, a size is not positive, or the files are not what they
+            should be.
+        ArtefactError: the files hold other images or labels than ``content`` says.
     """
-    if spec != "digits":
-        raise UsageError(unknown("data set", spec, ["digits"]))
     for name, value in (("image_size", image_size), ("channels", channels)):
         if value < 1:
             raise UsageError(f"{name} is {value}; it must be at least 1")
-    pixels, labels = _digits()
-    pixels = F.interpolate(
-        pixels, size=(image_size, image_size), mode="bilinear", align_corners=False
+    parts = _read(spec, image_size, channels, seed)
+    rebuilt: dict[str, Any] = {
+        "name": spec,
+        "image_size": image_size,
+        "channels": channels,
+        "seed": seed,
+    }
+    if spec != "digits":
+        rebuilt["content"] = parts.content()
+        if content not in (None, rebuilt["content"]):
+            raise ArtefactError(
+                f"{spec} holds other images or labels than before: {rebuilt['content']}, not "
+                f"{content}; bring those back, or begin anew"
+            )
+    images = normalised(spec, parts, image_size, channels)
+    train, validation, test = (
+        Split(tensor, torch.from_numpy(part.labels[part.rows]))
+        for tensor, part in zip(
+            (images.train, images.validation, images.test), parts.all, strict=True
+        )
     )
-    train, validation, test = _three_way(labels, seed)
-    mean, deviation = pixels[train].mean(), pixels[train].std()
-    images = ((pixels - mean) / deviation).expand(-1, channels, -1, -1)
-
-    def split(rows: Tensor) -> Split:
-        return Split(images[rows].contiguous(), labels[rows])
-
     return ImageData(
         name=spec,
-        classes=10,
-        train=split(train),
-        validation=split(validation),
-        test=split(test),
-        spec={"name": spec, "image_size": image_size, "channels": channels, "seed": seed},
+        classes=len(parts.class_names),
+        train=train,
+        validation=validation,
+        test=test,
+        spec=rebuilt,
+        class_names=parts.class_names,
+        mean=images.mean,
+        deviation=images.deviation,
     )
+
+
+def _read(spec: str, image_size: int, channels: int, seed: int) -> Parts:
+    kind, path = parse(spec)
+    if path is None:
+        return digits.read(seed)
+    if kind == "cifar10":
+        return cifar10.read(path, seed)
+    if kind == "imagefolder":
+        return image_folder.read(path, image_size, channels, seed)
+    return archive.read(path, seed)
 
 
 def check_suits(space: SearchSpace, data: ImageData, any_size: bool) -> None:
@@ -142,24 +196,3 @@ def check_suits(space: SearchSpace, data: ImageData, any_size: bool) -> None:
             f"{space.name} has {space.classes} logits and {data.name} {data.classes} classes; "
             f"build it with classes={data.classes}"
         )
-
-
-def _digits() -> tuple[Tensor, Tensor]:
-    """Return scikit-learn's digits as images (n, 1, 8, 8) and labels (n,)."""
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    images = torch.from_numpy(digits.images).to(torch.float32)
-    return images.unsqueeze(1), torch.from_numpy(digits.target).to(torch.int64)
-
-
-def _three_way(labels: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the rows of a stratified 60/20/20 split."""
-    from sklearn.model_selection import train_test_split
-
-    rows = torch.arange(len(labels)).numpy()
-    train, rest = train_test_split(rows, test_size=0.4, stratify=labels.numpy(), random_state=seed)
-    validation, test = train_test_split(
-        rest, test_size=0.5, stratify=labels.numpy()[rest], random_state=seed
-    )
-    return torch.from_numpy(train), torch.from_numpy(validation), torch.from_numpy(test)

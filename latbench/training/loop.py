@@ -63,7 +63,7 @@ def fit(
         LatbenchError: a loss or a gradient is not finite; names the step and the last good state.
     """
     total = config.total_steps(len(data.train))
-    whole = {**identity, "config": config.to_dict(), "data": data.spec}
+    whole = {**identity, "config": config.to_dict(), "data": data.identity}
     listeners = Callbacks(callbacks)
     # Naming the devices keeps torch from warning about machines with many.
     with (

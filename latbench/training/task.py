@@ -141,7 +141,7 @@ class SearchTask:
             "target_ms": self.target_ms,
             "confidence": self.confidence,
             "seed": self.seed,
-            "data": None if self.data is None else self.data.spec,
+            "data": None if self.data is None else self.data.identity,
             "train": None if self.train is None else self.train.to_dict(),
             "penalty": None if self.penalty is None else dict(self.penalty.settings),
             "depends_on": dict(self.depends_on),

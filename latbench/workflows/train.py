@@ -9,24 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from latbench.errors import UsageError
 from latbench.profiling.subjects import network_subjects
 from latbench.profiling.sweep import Instance, Sweep
 from latbench.spaces import IntArray, SearchSpace
 from latbench.store import Store
 from latbench.target import Target
 from latbench.timing import Protocol
+from latbench.training.saving import replace_file
+from latbench.workflows.accuracy import NOTED_DROP, Accuracy, accuracies, trained_workload
 from latbench.workflows.progress import Progress, silent
 from latbench.workflows.search import latency_of, prepare
 
 if TYPE_CHECKING:
-    import onnx
+    from onnx import ModelProto
+    from torch import nn
 
     from latbench.training.callbacks import Callback
     from latbench.training.config import TrainConfig
-    from latbench.training.data import Split
 
 _BATCH = 64
+"""Images a run while the accuracy is told."""
+_NETWORK, _WEIGHTS = "network.onnx", "weights.safetensors"
 
 
 @dataclass(frozen=True)
@@ -35,33 +38,65 @@ class Trained:
 
     Attributes:
         accuracy: on the test split, in torch, in [0, 1].
-        accuracy_exported: the same of the exported ONNX model in ONNX Runtime.
+        by_target: the same of the exported network: in fp32 by ONNX Runtime, then in the
+            runtimes and precisions that were asked for.
         true_ms, low_ms, high_ms: measured latency of the architecture at the space's own size.
         status: of that measurement.
         data: what it was trained on, in words.
-        folder: where ``network.onnx`` lies.
+        class_names: the name of each label.
+        mean, deviation: of each channel of the training images; the exported network takes images
+            from which the mean is subtracted, divided by the deviation.
+        folder: where ``network.onnx`` and ``weights.safetensors`` lie.
     """
 
     accuracy: float
-    accuracy_exported: float
+    by_target: list[Accuracy]
     true_ms: float
     low_ms: float
     high_ms: float
     status: str
     data: str
+    class_names: tuple[str, ...]
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
     folder: Path
+
+    @property
+    def accuracy_exported(self) -> float:
+        """Accuracy of the exported network in fp32 by ONNX Runtime, in [0, 1]."""
+        accuracy = self.by_target[0].accuracy
+        assert accuracy is not None  # where it cannot be told, nothing is trained to the end
+        return accuracy
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know of the exported network."""
+        told = [note for one in self.by_target for note in one.notes(self.accuracy_exported)]
+        if self.accuracy - self.accuracy_exported >= NOTED_DROP:
+            told.insert(
+                0,
+                f"accuracy drops from {self.accuracy:.2%} in torch to {self.accuracy_exported:.2%} "
+                "of the exported network in fp32; the export may have changed it",
+            )
+        return told
 
     def document(self) -> dict[str, Any]:
         """Return the result as the command line prints it in JSON."""
         return {
             "accuracy": self.accuracy,
             "accuracy_exported": self.accuracy_exported,
+            "accuracy_by_target": [one.document() for one in self.by_target],
             "true_ms": self.true_ms,
             "low_ms": self.low_ms,
             "high_ms": self.high_ms,
             "status": self.status,
             "data": self.data,
-            "network": "network.onnx",
+            "classes": list(self.class_names),
+            "mean": list(self.mean),
+            "deviation": list(self.deviation),
+            "network": _NETWORK,
+            "weights": _WEIGHTS,
+            "notes": self.notes,
         }
 
 
@@ -75,6 +110,7 @@ def train(
     data_name: str = "digits",
     data_size: int = 32,
     config: TrainConfig | None = None,
+    accuracy_on: Sequence[Target] = (),
     out: Path,
     protocol: Protocol | None = None,
     progress: Progress = silent,
@@ -85,29 +121,43 @@ def train(
     The network is trained and exported at the size of the training images and with as many logits
     as they have classes; the latency is that of the space's own size and classes.
 
-    Raises:
-        UsageError: an unknown data set, or a folder that cannot be written.
-        MeasurementError: the network could not be timed.
-    """
-    import onnx as onnx_package
+    Args:
+        store: takes the measurement.
+        space: of the network.
+        x: its architecture.
+        target: what the latency belongs to, and one that the accuracy is told on.
+        instance: where it is timed.
+        data_name: name of the data set.
+        data_size: side of the training images.
+        config: how to train; its seed also draws the splits that the data set does not give.
+        accuracy_on: where else to tell the accuracy of the exported network.
+        out: folder for the exported network.
+        protocol: how it is timed.
+        progress: shows how far timing is.
+        callbacks: gives listeners for training.
 
+    Raises:
+        UsageError: an unknown data set or one that is not as it should be, or a folder that cannot
+            be made.
+        ArtefactError: the folder cannot be written.
+        MeasurementError: the network could not be run in fp32, or not timed.
+    """
     from latbench.spaces.exporting import export_module
     from latbench.training.config import TrainConfig
     from latbench.training.data import load_data
     from latbench.training.retrain import retrain
 
-    data = load_data(data_name, data_size, channels=space.input_shape[0])
+    config = config or TrainConfig()
+    data = load_data(data_name, data_size, channels=space.input_shape[0], seed=config.seed)
     options = {**space.options, "classes": data.classes, "image_size": data_size}
     small = type(space)(**options)
     prepare(out)
-    trained = retrain(small, x, data, config or TrainConfig(), callbacks=callbacks())
-    exported = export_module(trained.network.cpu(), ((_BATCH, *data.image_shape),))
-    accuracy = accuracy_of(exported, data.test)
-    deployed = export_module(trained.network, ((1, *data.image_shape),))
-    try:
-        onnx_package.save_model(deployed, out / "network.onnx")
-    except OSError as failure:
-        raise UsageError(f"{out} cannot be written: {failure.strerror}") from failure
+    trained = retrain(small, x, data, config, callbacks=callbacks())
+    network = trained.network.cpu()
+    _write(out, network, export_module(network, ((1, *data.image_shape),)))
+    exported = export_module(network, ((_BATCH, *data.image_shape),))
+    workload = trained_workload(small, x, exported, out / _WEIGHTS)
+    by_target = accuracies(workload, data.test, [target, *accuracy_on])
     (subject,) = network_subjects(space, x[np.newaxis], target.batch)
     with progress("timing the network") as tick:
         sweep = Sweep(store, target, instance, protocol or Protocol.standard(), on_progress=tick)
@@ -115,35 +165,23 @@ def train(
     true = latency_of(store, swept.jobs[0], subject)
     return Trained(
         accuracy=trained.accuracy,
-        accuracy_exported=accuracy,
+        by_target=by_target,
         true_ms=true.latency_ms,
         low_ms=true.low_ms,
         high_ms=true.high_ms,
         status=true.status,
         data=f"{data.name} at {data_size}×{data_size}, {data.classes} classes",
+        class_names=data.class_names,
+        mean=data.mean,
+        deviation=data.deviation,
         folder=out,
     )
 
 
-def accuracy_of(model: onnx.ModelProto, split: Split) -> float:
-    """Return the share of ``split`` that ``model`` gets right in ONNX Runtime, in [0, 1].
+def _write(folder: Path, network: nn.Module, exported: ModelProto) -> None:
+    """Write what was trained into ``folder``, before anything else may fail."""
+    from safetensors.torch import save
 
-    ``model`` takes a fixed batch; the last, unfilled batch is padded with zeros.
-    """
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    taken = session.get_inputs()[0]
-    batch = taken.shape[0]
-    images, labels = split.images.numpy(), split.labels.numpy()
-    correct = 0
-    for start in range(0, len(labels), batch):
-        some = images[start : start + batch]
-        padded = np.zeros((batch, *images.shape[1:]), dtype=np.float32)
-        padded[: len(some)] = some
-        (logits,) = session.run(None, {taken.name: padded})
-        right = logits[: len(some)].argmax(axis=1) == labels[start : start + batch]
-        correct += int(right.sum())
-    return correct / len(labels)
+    tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
+    replace_file(folder / _WEIGHTS, save(tensors))
+    replace_file(folder / _NETWORK, exported.SerializeToString())

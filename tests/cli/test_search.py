@@ -119,6 +119,7 @@ def test_an_infeasible_target_names_the_fastest(run: Run, known: tuple[object, .
         ("--algorithm random --param batches=3", 2, "did you mean 'batch'?"),
         ("--algorithm evolution --param population=1", 2, "population must be a whole number"),
         ("--algorithm random --data digit", 2, "did you mean 'digits'?"),
+        ("--algorithm random --data npz:none.npz", 2, "none.npz cannot be read: No such file"),
         ("--penalty mul#log", 2, "takes no penalty"),
         ("--confidence 0.999", 2, "networks"),
         ("--confidence 95", 2, "'--confidence'"),
@@ -176,3 +177,20 @@ def test_a_wrong_config_is_one_line(
     assert (done.code, done.out) == (2, "")
     (line,) = done.err.splitlines()
     assert says in line
+
+
+def test_own_data_from_a_config(run: Run, searched: Any, measured: Any) -> None:
+    """A file of settings names the data, and what comes next is told with it."""
+    images = np.random.default_rng(0).integers(0, 256, (90, 8, 8)).astype(np.uint8)
+    np.savez("own data.npz", images=images, labels=np.arange(90) % 3)
+    settings = {"data": "npz:own data.npz", "data_size": 8, "train": {"batch": 16, "epochs": 1}}
+    Path("own.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    done = run(
+        *("search", *SPACE, "--predictor", measured.predictor, "--store", searched.url),
+        *("--latency-target", "1s", "--algorithm", "random", "--evaluations", 3),
+        *("--config", "own.yaml", "--out", "found", "--seed", 5),
+    )
+    assert done.code == 0, done.err
+    assert "--data 'npz:own data.npz' --data-size 8 --seed 5" in done.out
+    written = yaml.safe_load(Path("found/config.yaml").read_text(encoding="utf-8"))
+    assert written["data"] == "npz:own data.npz"

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
 
 import latbench
-from latbench.errors import UsageError
+from latbench.errors import ArtefactError, UsageError
+from latbench.spaces.space import SearchSpace
+from latbench.training.config import TrainConfig
 from latbench.training.data import ImageData, check_suits, load_data
+from latbench.training.retrain import retrain
+
+
+def save(path: Path, **changes: Any) -> str:
+    """Write thirty images of two classes that are easily told apart; return the data set's name."""
+    images = np.random.default_rng(0).integers(0, 100, (30, 9, 8, 3)).astype(np.uint8)
+    labels = np.arange(30) % 2
+    images[labels == 1] += 100
+    np.savez(path, **{"images": images, "labels": labels, **changes})
+    return f"npz:{path}"
 
 
 def test_shapes_and_types() -> None:
@@ -73,12 +88,12 @@ def test_the_spec_rebuilds_the_data() -> None:
 
 def test_an_unknown_name_lists_the_known() -> None:
     """A misspelt data set is answered by the nearest."""
-    with pytest.raises(UsageError, match=r"'digit'.*known: digits.*did you mean 'digits'"):
+    with pytest.raises(UsageError, match=r"'digit'; known: cifar10, .*did you mean 'digits'"):
         load_data("digit")
 
 
 @pytest.mark.parametrize("arguments", [{"image_size": 0}, {"channels": 0}])
-def test_sizes_are_positive(arguments: dict[str, int]) -> None:
+def test_sizes_are_positive(arguments: dict[str, Any]) -> None:
     """No images without pixels."""
     with pytest.raises(UsageError, match="must be at least 1"):
         load_data("digits", **arguments)
@@ -95,3 +110,50 @@ def test_data_that_does_not_suit_is_refused_with_the_option_to_change() -> None:
         check_suits(space, load_data("digits", 16, 1), any_size=False)
     with pytest.raises(UsageError, match="classes=10"):
         check_suits(latbench.space("digits-mobilenet", classes=2), load_data("digits", 32, 1), True)
+
+
+def test_a_data_set_of_files(tmp_path: Path) -> None:
+    """Splits, labels, normalisation and names fit together."""
+    data = load_data(save(tmp_path / "a.npz"), image_size=8, channels=3, seed=4)
+    assert [len(part) for part in (data.train, data.validation, data.test)] == [18, 6, 6]
+    assert data.image_shape == (3, 8, 8)
+    assert (data.classes, data.class_names) == (2, ("0", "1"))
+    assert len(data.mean) == len(data.deviation) == 3
+    assert all(80 < mean < 120 for mean in data.mean)
+    for part in (data.train, data.validation, data.test):
+        assert part.labels.dtype == torch.int64
+        levels = part.images.mean(dim=(1, 2, 3))
+        assert torch.equal(levels > 0, part.labels == 1)
+
+
+def test_files_are_known_by_their_content(tmp_path: Path) -> None:
+    """The spec rebuilds them, and tells other pixels and other labels."""
+    data = load_data(save(tmp_path / "a.npz"), 8, 1, seed=4)
+    spec = dict(data.spec)
+    name = spec.pop("name")
+    assert torch.equal(load_data(name, **spec).test.images, data.test.images)
+    images = np.load(tmp_path / "a.npz")["images"]
+    images[7, 0, 0, 0] += 1
+    for changes in ({"images": images}, {"labels": 1 - np.arange(30) % 2}):
+        save(tmp_path / "a.npz", **changes)
+        with pytest.raises(ArtefactError, match=r"a\.npz holds other images or labels than before"):
+            load_data(name, **spec)
+
+
+def test_a_checkpoint_follows_the_content(space: SearchSpace, tmp_path: Path) -> None:
+    """Training goes on with files that were moved, and not with others under the same name."""
+    x = space.sample(np.random.default_rng(0), 1)[0]
+    config = TrainConfig(steps=2, batch=16)
+
+    def train(name: str) -> None:
+        data = load_data(name, 8, 1)
+        small = latbench.space(space.name, **{**space.options, "classes": 2})
+        retrain(small, x, data, config, checkpoint=tmp_path / "c")
+
+    first = save(tmp_path / "a.npz")
+    train(first)
+    (tmp_path / "a.npz").rename(tmp_path / "b.npz")
+    train(f"npz:{tmp_path / 'b.npz'}")
+    save(tmp_path / "a.npz", labels=1 - np.arange(30) % 2)
+    with pytest.raises(ArtefactError, match=r"data\.content is"):
+        train(first)
