@@ -74,15 +74,19 @@ class WholeNetwork:
         self._graph = cast(SearchSpace, space).features if networks else None
         names = [f"own {number}" for number in range(self._own.shape[1])]
         names += [f"shared {number}" for number in range(self._shared.shape[1])]
+        self._prunes = self._graph is not None and self._graph.reach.start < len(self._graph.names)
         if self._graph is not None:
-            names += self._graph.names[: self._graph.reach.start]
+            blocks, costs = (
+                self._graph.names[self._graph.counts],
+                self._graph.names[self._graph.costs],
+            )
+            # Another name where they have a part in the linear model, which they had not always.
+            names += [f"count of {block}" if self._prunes else block for block in blocks]
+            names += costs
             told = np.empty((0, len(self._graph.names[self._graph.reach])))
             names += [f"reach {number}" for number in range(self._shared_reach(told).shape[1])]
         if self._lut is not None:
             names.append("accumulated")
-        self._prunes = self._graph is not None and self._graph.reach.start < len(self._graph.names)
-        if self._prunes:
-            names.append("counts are linear")
         self.names = tuple(names)
 
     def __call__(self, X: IntArray) -> Described:
