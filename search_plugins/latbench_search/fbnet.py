@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from latbench.errors import UsageError
 from latbench.one_shot_searcher import OneShotSearcher
 from latbench.training.task import SearchTask
-from latbench_search.relaxed import gumbel_softmax
+from latbench_search.relaxed import check_temperatures, gumbel_softmax
 
 
 class FBNet(OneShotSearcher):
@@ -46,11 +45,7 @@ class FBNet(OneShotSearcher):
 
     def _check(self, task: SearchTask) -> None:
         super()._check(task)
-        if not 0 < self.cold <= self.hot:
-            raise UsageError(
-                f"the temperatures are hot={self.hot} and cold={self.cold}; they must be above "
-                "zero, and cold at most hot"
-            )
+        check_temperatures(self.hot, self.cold)
 
     @property
     def temperature(self) -> float:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from latbench.errors import UsageError
 from latbench.one_shot_searcher import OneShotSearcher
 from latbench.training.task import SearchTask
-from latbench_search.relaxed import gumbel_softmax
+from latbench_search.relaxed import check_temperatures, gumbel_softmax
 
 
 class SNAS(OneShotSearcher):
@@ -43,11 +42,7 @@ class SNAS(OneShotSearcher):
 
     def _check(self, task: SearchTask) -> None:
         super()._check(task)
-        if not 0 < self.cold <= self.hot:
-            raise UsageError(
-                f"the temperatures are hot={self.hot} and cold={self.cold}; they must be above "
-                "zero, and cold at most hot"
-            )
+        check_temperatures(self.hot, self.cold)
 
     @property
     def temperature(self) -> float:
