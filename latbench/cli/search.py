@@ -19,10 +19,10 @@ from latbench.cli.options import (
 )
 from latbench.cli.output import emit, note, progress
 from latbench.cli.search_request import (
+    is_about,
     merged_setting,
     merged_settings,
     merged_space,
-    target_given,
 )
 from latbench.cli.session import current
 from latbench.workflows.setting import Setting
@@ -151,9 +151,7 @@ def search(
     built = merged_space(space, known).build()
     setting = merged_setting(setting, known)
     target, instance = setting.here()
-    setting = dataclasses.replace(setting, runtime=target.runtime)
-    # A predictor that the file names is one of its space and its target.
-    if predictor_folder is None and not (space.given or target_given()):
+    if predictor_folder is None and is_about(known, built, setting):
         predictor_folder = known.predictor
     if predictor_folder is None:
         words = f"latbench fit-predictor --space {built.name} {setting.arguments()}".rstrip()
@@ -164,8 +162,9 @@ def search(
     surrogate_folder = surrogate_folder or known.surrogate
     surrogate = None if surrogate_folder is None else load_for(surrogate_folder, built)
     workflow.prepare(out)
+    resolved = dataclasses.replace(setting, runtime=target.runtime)
     write_config(
-        out / "config.yaml", settings, built.spec, setting, predictor_folder, surrogate_folder
+        out / "config.yaml", settings, built.spec, resolved, predictor_folder, surrogate_folder
     )
     drawn = out / "drawings"
     if drawings:

@@ -13,6 +13,7 @@ from latbench.errors import UsageError
 from latbench.workflows.setting import Setting
 
 if TYPE_CHECKING:
+    from latbench.spaces import SearchSpace
     from latbench.workflows.search_config import SearchConfig
     from latbench.workflows.search_settings import SearchSettings
 
@@ -32,11 +33,6 @@ def given_by_user(name: str) -> bool:
     return source not in (None, click.core.ParameterSource.DEFAULT)
 
 
-def target_given() -> bool:
-    """Return whether the user gave any option of a target."""
-    return any(map(given_by_user, _TARGET))
-
-
 def merged_space(asked: SpaceRequest, known: SearchConfig) -> SpaceRequest:
     """Return the space: that of the options, else that of the file with options laid over it."""
     if known.space is None or given_by_user("space"):
@@ -51,6 +47,16 @@ def merged_setting(asked: Setting, known: SearchConfig) -> Setting:
         return asked
     fields = [name for option, names in _TARGET.items() if given_by_user(option) for name in names]
     return dataclasses.replace(known.setting, **{name: getattr(asked, name) for name in fields})
+
+
+def is_about(known: SearchConfig, space: SearchSpace, setting: Setting) -> bool:
+    """Return whether the file's predictor is of ``space`` and ``setting``, as far as it says."""
+    if known.setting not in (None, setting):
+        return False
+    if known.space is None:
+        return True
+    named = SpaceRequest(known.space["name"], known.space["options"]).build()
+    return named.spec == space.spec
 
 
 def merged_settings(

@@ -237,3 +237,6 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
     "confidence": _of(float, type(None)),
     "seed": _of(int),
 }
+
+KEYS = tuple(_READERS)
+"""What a file may say."""
