@@ -20,9 +20,9 @@ from latbench.spaces.architectures import FloatArray
 from latbench.spaces.graph import IntArray
 from latbench.spaces.options import whole
 from latbench.training.alpha import Alpha, draw, most_likely
-from latbench.training.callbacks import Callback
+from latbench.training.callbacks import Callback, Training, Work
 from latbench.training.candidates import Candidates
-from latbench.training.config import AlphaConfig
+from latbench.training.config import AlphaConfig, TrainConfig
 from latbench.training.descent import likely_within
 from latbench.training.one_shot import OneShotState
 from latbench.training.task import SearchTask
@@ -70,13 +70,23 @@ class OneShotSearcher(Searcher):
 
     @abstractmethod
     def _learn_weights(self, images: Tensor, labels: Tensor) -> None:
-        """Take a step of the weights on training images (n, channels, height, width)."""
+        """Take a step of the weights on training images (n, channels, height, width).
+
+        Or a part of one, where ``accumulate`` batches make a step: what the weights' step returns
+        is None until the last of them.
+        """
 
     @abstractmethod
     def _learn_architecture(self, images: Tensor, labels: Tensor) -> None:
         """Take a step of the architecture, before the step of the weights on these images."""
 
     # Learning
+
+    def _work(self, task: SearchTask) -> Work:
+        if task.data is None:
+            return task
+        training = task.train or TrainConfig(seed=task.seed)
+        return Training(task.title, training.total_steps(len(task.data.train)))
 
     def start(self, task: SearchTask) -> None:
         """Begin ``task``, forgetting any other.
@@ -117,6 +127,8 @@ class OneShotSearcher(Searcher):
         if self.state.architecture_is_due:
             self._learn_architecture(images, labels)
         self._learn_weights(images, labels)
+        for _ in range(1, self.state.training.accumulate):
+            self._learn_weights(*self.state.train.draw())
         self.state.step += 1
 
     # The whole search

@@ -13,7 +13,7 @@ import numpy as np
 from latbench.errors import InfeasibleError
 from latbench.parameters import Parameters
 from latbench.spaces.graph import IntArray
-from latbench.training.callbacks import Callback, Callbacks
+from latbench.training.callbacks import Callback, Callbacks, Work
 from latbench.training.task import SearchTask
 
 
@@ -88,7 +88,7 @@ class Searcher(Parameters, ABC):
             UsageError: a hyperparameter does not suit the task.
         """
         self._check(task)
-        with Callbacks(callbacks).during(task) as events:
+        with Callbacks(callbacks).during(self._work(task)) as events:
             result = self._search(task, events, checkpoint)
             predicted_ms = np.array([result.predicted_ms])
             if not task.within_limit(result.x[np.newaxis], predicted_ms)[0]:
@@ -107,6 +107,10 @@ class Searcher(Parameters, ABC):
             UsageError: says which, and what would do.
         """
         return
+
+    def _work(self, task: SearchTask) -> Work:
+        """Return what callbacks are told to begin: ``task`` counts evaluations."""
+        return task
 
     @abstractmethod
     def _search(self, task: SearchTask, events: Callback, checkpoint: Path | None) -> SearchResult:

@@ -3,17 +3,28 @@
 import ast
 import re
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+import yaml
+from click import Context
 
 from latbench import registry
+from latbench.cli.commands import latbench as group
+from latbench.hooks import PENALTIES
+from latbench.one_shot_searcher import OneShotSearcher
 from latbench.timing import Protocol, Status
+from latbench.training.config import TrainConfig
+from latbench.workflows.search_config import KEYS, read_config
+from latbench.workflows.search_settings import SearchSettings
+from latbench.workflows.searchers import settled
 
 ROOT = Path(__file__).resolve().parents[1]
 MEASURING = (ROOT / "docs" / "measuring.md").read_text(encoding="utf-8")
 PREDICTING = (ROOT / "docs" / "predicting.md").read_text(encoding="utf-8")
+SEARCHING = (ROOT / "docs" / "searching.md").read_text(encoding="utf-8")
 EXTENDING = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 EXAMPLE = ROOT / "examples" / "latbench-example"
 
@@ -82,14 +93,69 @@ def test_every_predictor_is_explained() -> None:
     assert sorted(named) == sorted(registry.names(registry.PREDICTORS))
 
 
-def test_the_examples_of_predicting_run() -> None:
+@pytest.mark.parametrize("page", [PREDICTING, SEARCHING])
+def test_the_examples_run(page: str) -> None:
     """Each block of Python runs, and what a comment says of a value is so."""
-    blocks = re.findall(r"```python\n(.*?)```", PREDICTING, re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     checked = 0
     for block in blocks:
         names: dict[str, Any] = {}
         exec(block, names)
         for name, told in re.findall(r"^(\w+) = .*  # ([-+*/.() 0-9]+)$", block, re.MULTILINE):
-            assert float(names[name]) == pytest.approx(eval(told))
+            assert names[name].item() == pytest.approx(eval(told))
             checked += 1
     assert checked
+
+
+def test_every_searcher_is_explained() -> None:
+    """The table of algorithms holds those that are registered."""
+    named = [row[0].strip("`") for row in cells(SEARCHING, "Which algorithm")]
+    assert sorted(named) == sorted(registry.names(registry.SEARCHERS))
+
+
+def test_the_settings_of_alpha_are_those_of_the_code() -> None:
+    """For each searcher that has an alpha, its own defaults."""
+    rows = cells(SEARCHING, "How the chances learn")
+    kinds = {
+        name: registry.load(registry.SEARCHERS, name) for name in registry.names(registry.SEARCHERS)
+    }
+    one_shot = {name: kind for name, kind in kinds.items() if issubclass(kind, OneShotSearcher)}
+    assert sorted(row[0].strip("`") for row in rows) == sorted(one_shot)
+    for name, *told in rows:
+        searcher = one_shot[name.strip("`")]()
+        settings = ("rate", "weight_decay", "every", "warmup", "momentum")
+        assert list(map(value, told)) == [getattr(searcher, one) for one in settings], name
+
+
+def test_the_penalties_are_those_of_the_code() -> None:
+    """Each with its defaults."""
+    rows = cells(SEARCHING, "The latency's part")
+    assert sorted(row[0].strip("`") for row in rows) == sorted(PENALTIES)
+    for name, _, told in rows:
+        takes = signature(PENALTIES[name.strip("`")]).parameters.values()
+        defaults = {one.name: one.default for one in takes if one.default is not one.empty}
+        assert dict(re.findall(r"`(\w+)=([\d.]+)`", told)) == {
+            key: str(default) for key, default in defaults.items()
+        }, name
+
+
+def test_the_config_holds_every_key(tmp_path: Path) -> None:
+    """The example is read, and nothing that a file may say is missing from it."""
+    (block,) = re.findall(r"```yaml\n(.*?)```", SEARCHING, re.DOTALL)
+    path = tmp_path / "config.yaml"
+    path.write_text(block, encoding="utf-8")
+    found = read_config(path)
+    assert set(yaml.safe_load(block)) == set(KEYS)
+    assert set(yaml.safe_load(block)["train"]) == set(TrainConfig().to_dict()) - {"steps"}
+    settled(SearchSettings(**found.settings))
+
+
+def test_the_options_of_searching_exist() -> None:
+    """Every option that the page names is one of a command."""
+    known = set()
+    for name in ("search", "train"):
+        command = group.get_command(Context(group), name)
+        assert command is not None
+        known.update(option for one in command.params for option in one.opts)
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", SEARCHING)) - {"--logdir"}
+    assert named <= known

@@ -111,12 +111,13 @@ def test_commands_work_one_after_the_other(here: Path, tools: Path) -> None:
             continue
         run(command, here, PATH=path, PYTHONPATH=libraries)
         for option in re.findall(r"--out (\S+)", command):
-            assert (here / option).is_file(), command
+            assert (here / option).exists(), command
     for left in (
         "latbench.db",
         "latbench-search/arch.json",
         "latbench-search/network.onnx",
         "latbench-search/report.html",
+        "one-shot/report.html",
         "latbench-train/network.onnx",
     ):
         assert (here / left).is_file(), left

@@ -55,9 +55,9 @@ def run(arguments: Sequence[str]) -> int:
         return leaving.exit_code
     except BrokenPipeError:
         return DONE  # whoever read our output has seen enough
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as stopped:
         _show_traceback(session)
-        _tell("interrupted; everything measured so far is kept")
+        _tell(f"interrupted; {str(stopped) or 'everything measured so far is kept'}")
         return INTERRUPTED
     # The last stop: whatever it is, the user gets one line and never a traceback unasked.
     except Exception as error:  # noqa: BLE001

@@ -19,13 +19,21 @@ from latbench.cli.options import (
     space_options,
 )
 from latbench.cli.output import emit, note, progress
+from latbench.cli.search_request import (
+    is_about,
+    merged_setting,
+    merged_settings,
+    merged_space,
+)
 from latbench.cli.session import current
-from latbench.errors import UsageError
 from latbench.training.images.naming import FORMS
 from latbench.workflows.setting import Setting
 
 if TYPE_CHECKING:
+    from latbench.training.callbacks import Callback
     from latbench.workflows.search_settings import SearchSettings
+
+_ARCHITECTURES = ("arch.json", "nearest.json")
 
 
 @click.command()
@@ -95,6 +103,21 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Folder for the network, the report and the settings.",
 )
+@click.option(
+    "--checkpoints",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Folder for the state of the search, from which the same command goes on.",
+)
+@click.option(
+    "--tensorboard",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Folder for TensorBoard: curves, chosen options, and the graph of the result.",
+)
+@click.option(
+    "--drawings", is_flag=True, help="Draw the likeliest or best network of each report, as SVG."
+)
 @one_target_options
 @seed_option
 def search(
@@ -107,78 +130,95 @@ def search(
     penalty: str | None,
     config: Path | None,
     out: Path,
+    checkpoints: Path | None,
+    tensorboard: Path | None,
+    drawings: bool,
     setting: Setting,
     seed: int,
     **given: Any,
 ) -> None:
     """Search for a network within a latency target, and measure it."""
-    from latbench.reports import write_search_summary
+    from latbench.reports import Drawings, write_drawing, write_search_summary
     from latbench.training.progress import ProgressBar
+    from latbench.training.tensorboard import TensorBoard, write_network
     from latbench.workflows import search as workflow
     from latbench.workflows.predictors import load_for, newest
     from latbench.workflows.reporting import device_facts_of, headline, search_summary
-    from latbench.workflows.search_config import write_config
+    from latbench.workflows.search_config import SearchConfig, read_config, write_config
+    from latbench.workflows.search_files import save
+    from latbench.workflows.searchers import settled
 
     current().check_store()
-    context = click.get_current_context()
-    seeded = context.get_parameter_source("seed") != click.core.ParameterSource.DEFAULT
-    if penalty is not None:
-        given["penalty"] = _penalty(penalty)
-    settings = _settings(config, latency_target, params, epochs, seed if seeded else None, given)
-    built = space.build()
+    known = SearchConfig() if config is None else read_config(config)
+    settings = settled(merged_settings(known, latency_target, params, epochs, penalty, seed, given))
+    built = merged_space(space, known).build()
+    setting = merged_setting(setting, known)
     target, instance = setting.here()
+    if predictor_folder is None and is_about(known, built, setting):
+        predictor_folder = known.predictor
     if predictor_folder is None:
         words = f"latbench fit-predictor --space {built.name} {setting.arguments()}".rstrip()
-        predictor, folder = newest(built, target, words)
-        note(f"predictor: {folder}")
+        predictor, predictor_folder = newest(built, target, words)
+        note(f"predictor: {predictor_folder}")
     else:
         predictor = load_for(predictor_folder, built, target)
+    surrogate_folder = surrogate_folder or known.surrogate
     surrogate = None if surrogate_folder is None else load_for(surrogate_folder, built)
     workflow.prepare(out)
-    with current().open_store() as store:
-        found = workflow.search(
-            store,
-            predictor,
-            target,
-            instance,
-            settings,
-            surrogate=surrogate,
-            progress=progress,
-            callbacks=lambda: [ProgressBar()],
-        )
+    resolved = dataclasses.replace(setting, runtime=target.runtime)
+    write_config(
+        out / "config.yaml", settings, built.spec, resolved, predictor_folder, surrogate_folder
+    )
+    drawn = out / "drawings"
+    if drawings:
+        workflow.prepare(drawn)
+
+    def callbacks() -> list[Callback]:
+        return [
+            ProgressBar(),
+            *([] if tensorboard is None else [TensorBoard(tensorboard)]),
+            *([Drawings(drawn, built)] if drawings else []),
+        ]
+
+    try:
+        with current().open_store() as store:
+            found = workflow.search(
+                store,
+                predictor,
+                target,
+                instance,
+                settings,
+                surrogate=surrogate,
+                progress=progress,
+                callbacks=callbacks,
+                checkpoints=checkpoints,
+            )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_how_to_go_on(checkpoints)) from None
     for sentence in found.notes:
         note(f"note: {sentence}")
-    workflow.save(found, out)
-    write_config(out / "config.yaml", settings)
-    next_commands = [f"latbench train --arch {out / 'arch.json'}{_training_words(settings)}"]
+    written = save(found, out)
+    x = found.timed.x
+    if drawings:
+        write_drawing(drawn / "found.svg", built, x)
+    if tensorboard is not None:
+        text = "\n\n".join(headline(found).splitlines())
+        write_network(tensorboard, built.network(x), built.input_shape, text)
+    next_commands = [
+        f"latbench train --arch {out / name}{_training_words(settings)}"
+        for name in written
+        if name in _ARCHITECTURES
+    ]
     facts = device_facts_of(instance.facts)
     write_search_summary(out / "report.html", search_summary(found, facts, next_commands))
 
     def render(console: Console) -> None:
-        console.print(built.decode(found.result.x), markup=False)
+        console.print(built.decode(x), markup=False)
         console.print(headline(found), markup=False)
-        console.print(
-            f"Written to {out}: network.onnx, arch.json, search.json, config.yaml, report.html.\n"
-            f"Next: {next_commands[0]}",
-            markup=False,
-        )
+        names = ", ".join([*written, "config.yaml", "report.html", *["drawings"][: int(drawings)]])
+        console.print(f"Written to {out}: {names}.\nNext: {next_commands[-1]}", markup=False)
 
     emit({**found.document(), "out": str(out)}, render)
-
-
-def _penalty(text: str) -> dict[str, Any]:
-    """Return the name and settings that ``P:KEY=VALUE,…`` gives."""
-    name, _, rest = text.partition(":")
-    found: dict[str, Any] = {"name": name}
-    for part in filter(None, rest.split(",")):
-        key, _, value = part.partition("=")
-        try:
-            found[key.strip()] = float(value)
-        except ValueError as failure:
-            raise UsageError(
-                f"{part!r} is no setting of a penalty; write it as {name}:weight=0.2"
-            ) from failure
-    return found
 
 
 def _training_words(settings: SearchSettings) -> str:
@@ -193,31 +233,7 @@ def _training_words(settings: SearchSettings) -> str:
     return words
 
 
-def _settings(
-    config: Path | None,
-    target_ms: float | None,
-    params: tuple[tuple[str, Any], ...],
-    epochs: int | None,
-    seed: int | None,
-    given: dict[str, Any],
-) -> SearchSettings:
-    from latbench.training.config import TrainConfig
-    from latbench.workflows.search_config import read_config
-    from latbench.workflows.search_settings import SearchSettings
-
-    values: dict[str, Any] = {} if config is None else read_config(config)
-    values.update({name: value for name, value in given.items() if value is not None})
-    if target_ms is not None:
-        values["target_ms"] = target_ms
-    if params:
-        values["params"] = dict(params)
-    if seed is not None:
-        values["seed"] = seed
-    if "target_ms" not in values:
-        raise UsageError("no latency target; give --latency-target, such as 5ms")
-    train = values.get("train") or TrainConfig(seed=values.get("seed", 0))
-    if epochs is not None:
-        train = dataclasses.replace(train, epochs=epochs, steps=None)
-    if seed is not None:
-        train = dataclasses.replace(train, seed=seed)
-    return SearchSettings(**{**values, "train": train})
+def _how_to_go_on(checkpoints: Path | None) -> str:
+    if checkpoints is None:
+        return "what was trained is lost, what was measured is kept; --checkpoints DIR keeps both"
+    return f"run the same command again to go on from {checkpoints}"

@@ -223,7 +223,9 @@ def penalty(name: str, **settings: Any) -> Penalty:
     ]
     if unknown or missing:
         wrong = f"no {', '.join(unknown)}" if unknown else f"a value for {', '.join(missing)}"
-        raise UsageError(f"{name} takes {wrong}; its settings: {', '.join(takes)}")
+        near = difflib.get_close_matches(unknown[0], takes, n=1) if unknown else []
+        meant = f"; did you mean {near[0]}?" if near else ""
+        raise UsageError(f"{name} takes {wrong}; its settings: {', '.join(takes)}{meant}")
     return PENALTIES[name](**settings)
 
 

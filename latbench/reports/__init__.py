@@ -6,6 +6,7 @@ from latbench.reports.comparison import (
     comparison_section,
     write_comparison,
 )
+from latbench.reports.drawings import Drawings, write_drawing
 from latbench.reports.inside import BlockInside, Inside
 from latbench.reports.measurements import (
     MeasurementOverview,
@@ -21,7 +22,9 @@ from latbench.reports.predictor_scores import (
 )
 from latbench.reports.search_summary import (
     BaselineRow,
+    CourseRow,
     HistoryRow,
+    NearestNetwork,
     SearchSummary,
     search_section,
     write_search_summary,
@@ -32,10 +35,13 @@ __all__ = [
     "BlockInside",
     "Comparison",
     "ComparisonRow",
+    "CourseRow",
+    "Drawings",
     "HistoryRow",
     "Inside",
     "MeasurementOverview",
     "MeasurementRow",
+    "NearestNetwork",
     "Part",
     "PredictorScores",
     "SearchSummary",
@@ -45,6 +51,7 @@ __all__ = [
     "predictor_section",
     "search_section",
     "write_comparison",
+    "write_drawing",
     "write_measurements",
     "write_page",
     "write_predictor_scores",

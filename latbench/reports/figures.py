@@ -79,6 +79,13 @@ def mark(drawn: Any, x: float | None, name: str) -> None:
     drawn.update_layout(showlegend=True)
 
 
+def mark_height(drawn: Any, y: float | None, name: str) -> None:
+    """Draw a dashed horizontal line at ``y``, explained in the legend."""
+    line = {"color": RED, "width": 2, "dash": "dash"}
+    drawn.add_hline(y=y, line=line, name=name, showlegend=True)
+    drawn.update_layout(showlegend=True)
+
+
 def label(text: str) -> str:
     """Return ``text`` for a chart, where plotly would read markup in it."""
     return html.escape(text, quote=False)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from latbench.reports.figures import (
     BLUE,
     GREEN,
     INK,
+    ORANGE,
     RED,
     SKY,
     chart,
     figure,
     label,
     mark,
+    mark_height,
     whiskers,
 )
 from latbench.reports.markup import Markup
@@ -107,7 +109,74 @@ def history_figure(summary: SearchSummary) -> Markup:
         drawn,
         f"Each mark is one of the {count(len(history), 'architecture')} that were scored, coloured "
         f"by when: left of the dashed line it is predicted within the target ({within} are). "
-        "Latencies are predictions; only the network found was measured.",
+        "Latencies are predictions; only networks in the table above were measured.",
         f"Scatter chart of {label(summary.score_name)} over predicted latency of "
         f"{count(len(history), 'architecture')}, {within} of them within the target.",
     )
+
+
+def course_figure(summary: SearchSummary) -> Markup:
+    """Return expected latency and entropy of the chances over the steps, one above the other."""
+    rows = summary.course
+    known = [row.expected_ms for row in rows if finite(row.expected_ms) is not None]
+    unit = Unit.of([summary.target_ms, *known])
+    drawn = chart("training step", f"expected latency ({unit.name})", 460 if known else 280)
+    lower = {**drawn.layout.yaxis.to_plotly_json(), "title": {"text": "undecided (%)"}}
+    caption = (
+        "How undecided the chances of the options are: at 100 % all options are equally likely, at "
+        "0 % the network is chosen."
+    )
+    if known:
+        _expected(drawn, summary, unit)
+        drawn.update_layout(yaxis={"domain": [0.42, 1]}, xaxis={"anchor": "y2"})
+        lower["domain"] = [0, 0.32]
+        caption = f"Above: the latency that the search expects, and the target. Below: {caption}"
+    axis = "y2" if known else "y"
+    drawn.update_layout({f"yaxis{axis[1:]}": {**lower, "range": [0, 105]}}, showlegend=True)
+    drawn.add_scatter(
+        x=[row.step for row in rows],
+        y=[100 * row.undecided for row in rows],
+        yaxis=axis,
+        mode="lines+markers",
+        line={"color": ORANGE, "width": 2},
+        marker={"size": 5},
+        name="undecided",
+        hovertemplate="step %{x}: %{y:.1f} % undecided<extra></extra>",
+    )
+    last = rows[-1]
+    return figure(
+        drawn,
+        caption,
+        f"Line chart over {count(last.step, 'training step')}. At the end the expected latency is "
+        f"{latency(last.expected_ms, 'not known')} at a target of {latency(summary.target_ms)}, "
+        f"and the chances are {last.undecided:.0%} undecided.",
+    )
+
+
+def _expected(drawn: Any, summary: SearchSummary, unit: Unit) -> None:
+    """Draw the expected latency, its end beside the most likely network, and the target."""
+    rows = summary.course
+    drawn.add_scatter(
+        x=[row.step for row in rows],
+        y=unit.values(row.expected_ms for row in rows),
+        mode="lines+markers",
+        line={"color": BLUE, "width": 2},
+        marker={"size": 5},
+        name="expected",
+        hovertemplate=f"step %{{x}}: %{{y:.4g}} {unit.name} expected<extra></extra>",
+    )
+    likely = unit.value(summary.most_likely_ms)
+    if likely is not None:
+        drawn.add_scatter(
+            x=[rows[-1].step],
+            y=[likely],
+            mode="markers",
+            marker={"size": 11, "symbol": "diamond", "color": GREEN},
+            name="most likely network",
+            hovertemplate=f"most likely network: %{{y:.4g}} {unit.name}<extra></extra>",
+        )
+    target = unit.value(summary.target_ms)
+    mark_height(drawn, target, f"target {latency(summary.target_ms)}")
+    shown = [one for one in (*unit.values(r.expected_ms for r in rows), likely, target) if one]
+    room = 0.08 * (max(shown) - min(shown)) or 0.05 * max(shown)
+    drawn.update_layout(yaxis={"range": [min(shown) - room, max(shown) + room]})

@@ -27,7 +27,7 @@ from latbench.reports.wording import (
 )
 
 if TYPE_CHECKING:
-    from latbench.reports.search_summary import BaselineRow, SearchSummary
+    from latbench.reports.search_summary import BaselineRow, NearestNetwork, SearchSummary
 
 
 def facts(summary: SearchSummary) -> Markup:
@@ -49,6 +49,12 @@ def facts(summary: SearchSummary) -> Markup:
         "Algorithm": summary.algorithm,
         "Architectures scored": str(summary.evaluations),
     }
+    if finite(summary.expected_ms) is not None:
+        pairs["Expected latency"] = _with_interval(
+            latency(summary.expected_ms), "the mean under the learned chances"
+        )
+    if finite(summary.most_likely_ms) is not None:
+        pairs["Most likely network"] = _with_interval(latency(summary.most_likely_ms), "predicted")
     return definitions(pairs.items(), class_="facts")
 
 
@@ -83,24 +89,40 @@ def architecture(summary: SearchSummary) -> Markup:
     """Return the architecture as a drawing, in short form and as JSON."""
     return joined(
         [
-            tag(
-                "figure",
-                drawing(summary.choices),
-                tag(
-                    "figcaption",
-                    "A row is a choice of the space, in order. Where the option's name tells a "
-                    "kernel size and an expansion, the colour is the kernel and the length the "
-                    "expansion; a dashed line is an option without operation.",
-                ),
+            _drawn(
+                summary.choices,
+                "A row is a choice of the space, in order. Where the option's name tells a kernel "
+                "size and an expansion, the colour is the kernel and the length the expansion; a "
+                "dashed line is an option without operation.",
             ),
             tag("p", tag("code", breakable(summary.arch_text))),
-            tag(
-                "details",
-                tag("summary", "The architecture as JSON, for --arch"),
-                tag("pre", tag("code", summary.arch_json)),
-            ),
+            _document(summary.arch_json),
         ]
     )
+
+
+def nearest_network(nearest: NearestNetwork) -> Markup:
+    """Return the architecture that is offered instead of the one found."""
+    return joined(
+        [
+            _drawn(
+                nearest.choices,
+                "Found by lowering the limit by as much as the network before it took longer than "
+                f"predicted. {count(nearest.tries, 'network')} measured for it.",
+            ),
+            tag("p", tag("code", breakable(nearest.row.arch_text))),
+            _document(nearest.arch_json),
+        ]
+    )
+
+
+def _drawn(choices: Mapping[str, str], caption: str) -> Markup:
+    return tag("figure", drawing(choices), tag("figcaption", caption))
+
+
+def _document(text: str) -> Markup:
+    summary = tag("summary", "The architecture as JSON, for --arch")
+    return tag("details", summary, tag("pre", tag("code", text)))
 
 
 def choices(choices: Mapping[str, str]) -> Markup:

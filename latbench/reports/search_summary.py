@@ -10,9 +10,17 @@ from latbench.errors import UsageError
 from latbench.reports.markup import joined, tag
 from latbench.reports.origin import Origin
 from latbench.reports.page import Part, Section, write_page
-from latbench.reports.search_charts import history_figure, latency_figure
-from latbench.reports.search_parts import architecture, choices, facts, latencies
-from latbench.reports.wording import NOT_PREDICTED, finite, latency, measured, percent
+from latbench.reports.search_charts import course_figure, history_figure, latency_figure
+from latbench.reports.search_parts import architecture, choices, facts, latencies, nearest_network
+from latbench.reports.wording import (
+    NOT_PREDICTED,
+    count,
+    finite,
+    latency,
+    measured,
+    percent,
+    share,
+)
 from latbench.target import Target
 
 
@@ -53,6 +61,36 @@ class BaselineRow:
 
 
 @dataclass(frozen=True)
+class CourseRow:
+    """A report of a one-shot search: after how many steps, and what was learned by then.
+
+    ``expected_ms`` is the mean since the last report; None where there was none, as in a warm-up.
+    ``undecided`` is the entropy of the chances as a share of the largest possible, in [0, 1].
+    """
+
+    step: int
+    expected_ms: float | None
+    undecided: float
+
+
+@dataclass(frozen=True)
+class NearestNetwork:
+    """The best network that was measured after the one found had missed the target.
+
+    Attributes:
+        row: its latencies and accuracy.
+        arch_json: the architecture as the JSON document that commands read.
+        choices: choice -> chosen option, in order.
+        tries: how many networks were measured in search of it.
+    """
+
+    row: BaselineRow
+    arch_json: str
+    choices: Mapping[str, str]
+    tries: int
+
+
+@dataclass(frozen=True)
 class SearchSummary:
     """The result of a search.
 
@@ -77,6 +115,10 @@ class SearchSummary:
         evaluations: how many architectures were scored.
         history: those, in order.
         score_name: what the search maximised.
+        course: how the chances went, of a one-shot search.
+        expected_ms: the expected latency at its end.
+        most_likely_ms: predicted latency of the most likely architecture at its end.
+        nearest: the network that is offered where the one found misses the target.
         baselines: other networks.
         notes: what a reader must know, in sentences.
         next_commands: what to run next.
@@ -103,6 +145,10 @@ class SearchSummary:
     accuracy_note: str = ""
     history: Sequence[HistoryRow] = ()
     score_name: str = "validation accuracy"
+    course: Sequence[CourseRow] = ()
+    expected_ms: float | None = None
+    most_likely_ms: float | None = None
+    nearest: NearestNetwork | None = None
     baselines: Sequence[BaselineRow] = ()
     notes: Sequence[str] = ()
     next_commands: Sequence[str] = ()
@@ -146,13 +192,18 @@ def write_search_summary(path: str | os.PathLike[str], summary: SearchSummary) -
 
 def search_section(summary: SearchSummary) -> Section:
     """Return the summary as a section of a page."""
-    networks = [summary.found, *summary.baselines]
+    nearest = [] if summary.nearest is None else [summary.nearest.row]
+    networks = [summary.found, *nearest, *summary.baselines]
     parts = [
         Part(
             "Predicted, accumulated and true",
             joined([latency_figure(networks, summary.target_ms), latencies(networks)]),
         ),
     ]
+    if summary.nearest is not None:
+        parts.append(Part("The nearest network", nearest_network(summary.nearest)))
+    if summary.course:
+        parts.append(Part("What was learned", course_figure(summary)))
     if summary.history:
         parts.append(Part("The search", history_figure(summary)))
     parts += [
@@ -180,6 +231,7 @@ def search_section(summary: SearchSummary) -> Section:
             "true latency",
             "interval",
             "status",
+            *(("expected latency", "undecided") if summary.course else ()),
         ),
         notes=tuple(summary.notes),
     )
@@ -203,6 +255,7 @@ def headline(summary: SearchSummary) -> str:
         f"The target of {limit} is met: the network found takes {took}, {gap} less."
         if summary.met
         else f"The target of {limit} is missed: the network found takes {took}, {gap} more."
+        f"{_offer(summary)}"
     )
     low, high = finite(summary.true_low_ms), finite(summary.true_high_ms)
     if low is not None and high is not None and low <= summary.target_ms < high:
@@ -212,6 +265,22 @@ def headline(summary: SearchSummary) -> str:
     if summary.true_status != "ok":
         verdict += f" The measurement is {summary.true_status}."
     return verdict
+
+
+def _offer(summary: SearchSummary) -> str:
+    """Return what there is instead of a network that misses the limit."""
+    if summary.nearest is None:
+        return ""
+    row, tries = summary.nearest.row, summary.nearest.tries
+    took = measured(row.true_ms, row.true_low_ms, row.true_high_ms)
+    true_ms = finite(row.true_ms)
+    if true_ms is not None and true_ms <= summary.target_ms:
+        return (
+            f" The nearest network that meets it takes {took}; its accuracy is "
+            f"{share(row.accuracy)}."
+        )
+    others = count(tries, "network")
+    return f" None of {others} measured after it meets the target; the fastest takes {took}."
 
 
 def _verdict(summary: SearchSummary) -> str:

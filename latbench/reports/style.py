@@ -2,7 +2,7 @@
 
 CSS = """
 :root {
-  color-scheme: light;
+  color-scheme: only light;
   --ink: #1b1f24; --muted: #57606a; --line: #d0d7de; --pale: #f6f8fa; --accent: #0a58a5;
 }
 * { box-sizing: border-box; }

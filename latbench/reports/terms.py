@@ -16,6 +16,11 @@ TERMS = {
     "measured networks.",
     "predicted latency": "What a predictor, fitted on measurements of this target, says before "
     "the network is measured.",
+    "expected latency": "The mean of the predicted latencies of the networks that the learned "
+    "chances of the options give.",
+    "undecided": "How far a search is from having chosen: the entropy of the chances of a choice's "
+    "options as a share of the largest possible, the mean of all choices. 100 %: all options are "
+    "equally likely; 0 %: one is certain.",
     "interval": "Of a measurement: where the latency lies if it is measured again on this device, "
     "with the noise within the run and the drift between runs. Of a prediction: where the measured "
     "latency lies as often as the stated coverage says.",

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+import numbers
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from latbench.errors import UsageError
+
+_WHOLE = frozenset({"epochs", "steps", "batch", "accumulate", "report_every", "seed", "every"})
 
 
 @dataclass(frozen=True)
@@ -16,7 +20,8 @@ class TrainConfig:
     Attributes:
         epochs: passes over the training split; the unfilled last batch of a pass is left out.
         steps: number of steps, instead of ``epochs``.
-        batch: images a step.
+        batch: images that are run at once.
+        accumulate: batches a step, whose gradients are averaged: large steps in little memory.
         lr: learning rate of the first step; it falls to zero.
         momentum: Nesterov momentum.
         weight_decay: decay of weight matrices and kernels; biases and batch norm have none.
@@ -29,6 +34,7 @@ class TrainConfig:
     epochs: int = 30
     steps: int | None = None
     batch: int = 64
+    accumulate: int = 1
     lr: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 4e-5
@@ -43,11 +49,12 @@ class TrainConfig:
         Raises:
             UsageError: the first value out of its range.
         """
-        ranges: dict[str, tuple[float | None, float, float]] = {
+        ranges: dict[str, tuple[object, float, float]] = {
             "epochs": (self.epochs, 1, math.inf),
             "steps": (self.steps, 1, math.inf),
             # Batch norm has no variance over one image of one pixel.
             "batch": (self.batch, 2, math.inf),
+            "accumulate": (self.accumulate, 1, math.inf),
             "lr": (self.lr, 1e-12, math.inf),
             # Nesterov's step is undefined without momentum.
             "momentum": (self.momentum, 1e-12, 1 - 1e-12),
@@ -57,10 +64,7 @@ class TrainConfig:
             "report_every": (self.report_every, 1, math.inf),
             "seed": (self.seed, 0, math.inf),
         }
-        for name, (value, low, high) in ranges.items():
-            if value is not None and not (low <= value <= high and math.isfinite(value)):
-                upper = "" if high == math.inf else f" and at most {high:g}"
-                raise UsageError(f"{name} is {value}; it must be at least {low:g}{upper}")
+        _check({name: one for name, one in ranges.items() if (name, one[0]) != ("steps", None)})
 
     def total_steps(self, images: int) -> int:
         """Return the number of steps over a training split of ``images`` images.
@@ -73,7 +77,9 @@ class TrainConfig:
                 f"a batch of {self.batch} is larger than the {images} training images; "
                 f"use at most {images}"
             )
-        return self.steps if self.steps is not None else self.epochs * (images // self.batch)
+        if self.steps is not None:
+            return self.steps
+        return max(1, self.epochs * (images // self.batch) // self.accumulate)
 
     def lr_at(self, step: int, total: int) -> float:
         """Return the learning rate of ``step``, counted from 0, out of ``total``."""
@@ -108,13 +114,23 @@ class AlphaConfig:
         Raises:
             UsageError: the first value out of its range.
         """
-        ranges = {
+        ranges: dict[str, tuple[object, float, float]] = {
             "rate": (self.rate, 1e-12, 1e3),
             "momentum": (self.momentum, 0, 1 - 1e-12),
             "weight_decay": (self.weight_decay, 0, 1e3),
             "every": (self.every, 1, 10**6),
             "warmup": (self.warmup, 0, 1 - 1e-12),
         }
-        for name, (value, low, high) in ranges.items():
-            if not low <= value <= high:
-                raise UsageError(f"{name} is {value}; it must be from {low:g} to {high:g}")
+        _check(ranges)
+
+
+def _check(ranges: Mapping[str, tuple[object, float, float]]) -> None:
+    """Refuse a value that is no number, or not from its lowest to its highest."""
+    for name, (value, low, high) in ranges.items():
+        kind = numbers.Integral if name in _WHOLE else numbers.Real
+        if not isinstance(value, kind) or isinstance(value, bool):
+            what = "a whole number" if name in _WHOLE else "a number"
+            raise UsageError(f"{name} is {value!r}; it must be {what}")
+        if not (low <= float(value) <= high and math.isfinite(value)):
+            upper = "" if high == math.inf else f" and at most {high:g}"
+            raise UsageError(f"{name} is {value}; it must be at least {low:g}{upper}")

@@ -112,20 +112,25 @@ class _Run:
 
     def advance(self) -> None:
         """Take one step."""
-        images, labels = self.batches.draw()
         lr = self.config.lr_at(self.step, self.total)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         # None, not zero: a weight that took no part must feel neither decay nor momentum.
         self.optimizer.zero_grad(set_to_none=True)
-        logits = self.forward(images, self.rng)
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
-        loss.backward()  # type: ignore[no-untyped-call]
+        losses = [self.backward() for _ in range(self.config.accumulate)]
         norm = nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm)
         self.optimizer.step()
         self.step += 1
         # Looked at in report(), since reading them now would wait for an accelerator each step.
-        self.pending.append(torch.stack([loss.detach(), norm]))
+        self.pending.append(torch.stack([torch.stack(losses).mean(), norm]))
+
+    def backward(self) -> Tensor:
+        """Add a batch's part of the gradient of a step, and return the batch's loss."""
+        images, labels = self.batches.draw()
+        logits = self.forward(images, self.rng)
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
+        (loss / self.config.accumulate).backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
 
     def report(self, events: Callback) -> None:
         """Check the steps since the last report and tell of them."""

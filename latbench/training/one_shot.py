@@ -75,6 +75,7 @@ class OneShotState:
         self.step = 0
         self.memory: dict[str, float] = {}
         self.history: list[dict[str, float]] = []
+        self._accumulated = 0
         self._notes = Notes()
         self._pace = Pace()
         self._saved_step: int | None = None
@@ -169,19 +170,27 @@ class OneShotState:
         self._alpha_optimizer.step()
         self.alpha.zero_grad(set_to_none=True)
 
-    def step_weights(self, loss: Tensor) -> list[Tensor]:
+    def step_weights(self, loss: Tensor) -> list[Tensor] | None:
         """Take a step of the weights down ``loss``; what had no part in it stays as it is.
 
+        Where ``training.accumulate`` batches make a step, it is taken with the last of them, down
+        the mean of their losses.
+
         Returns:
-            The gradient of ``loss`` in each parameter of :attr:`alpha`, which does not move.
+            The gradient of that in each parameter of :attr:`alpha`, which does not move; None while
+            batches of the step are missing.
         """
+        if not self._accumulated:
+            self._weight_optimizer.zero_grad(set_to_none=True)
+        (loss / self.training.accumulate).backward()  # type: ignore[no-untyped-call]
+        self.note("loss", loss)
+        self._accumulated = (self._accumulated + 1) % self.training.accumulate
+        if self._accumulated:
+            return None
         for group in self._weight_optimizer.param_groups:
             group["lr"] = self.lr
-        self._weight_optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.weights, self.training.clip_norm)
         self._weight_optimizer.step()
-        self.note("loss", loss)
         self.note("grad_norm", norm)
         gradients = [
             torch.zeros_like(p) if p.grad is None else p.grad for p in self.alpha.parameters()

@@ -24,11 +24,13 @@ from latbench.training.config import TrainConfig
 from latbench.workflows import reporting
 from latbench.workflows.compare import Compared, compare
 from latbench.workflows.fit import NOMINAL_COVERAGE, Examples, Fitted, fit_predictor
+from latbench.workflows.found import Found
 from latbench.workflows.measured import Measured, measured
 from latbench.workflows.predictors import default_folder
 from latbench.workflows.profile import Wanted, profile
 from latbench.workflows.progress import Progress, silent
-from latbench.workflows.search import Found, save, search
+from latbench.workflows.search import search
+from latbench.workflows.search_files import save
 from latbench.workflows.search_settings import SearchSettings
 from latbench.workflows.setting import Setting
 

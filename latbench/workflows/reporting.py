@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from latbench.prediction import metrics
 from latbench.reports import (
+    BaselineRow,
     Comparison,
     ComparisonRow,
+    CourseRow,
     HistoryRow,
     Inside,
     MeasurementOverview,
     MeasurementRow,
+    NearestNetwork,
     PredictorScores,
     SearchSummary,
 )
@@ -25,8 +28,8 @@ if TYPE_CHECKING:
     from latbench.target import Target
     from latbench.workflows.compare import Compared
     from latbench.workflows.fit import Fitted
+    from latbench.workflows.found import Found, Timed
     from latbench.workflows.measured import Measured
-    from latbench.workflows.search import Found
 
 Facts = Mapping[str, Mapping[str, Any]]
 """Facts of each instance by its id, as the store keeps them."""
@@ -127,46 +130,92 @@ def search_summary(
     found: Found, facts: Mapping[str, object], next_commands: Sequence[str]
 ) -> SearchSummary:
     """Return what the report of a search shows."""
-    space, result = found.space, found.result
-    document = space.to_json(result.x)
+    space, result, timed = found.space, found.result, found.timed
+    document = space.to_json(timed.x)
     return SearchSummary(
         target=found.target,
         space=described(space.spec),
         algorithm=result.kind,
-        arch_text=space.decode(result.x),
+        arch_text=space.decode(timed.x),
         arch_json=json.dumps(document, indent=2),
         choices=document["choices"],
         target_ms=found.target_ms,
-        predicted_ms=result.predicted_ms,
-        predicted_low_ms=found.predicted_low_ms,
-        predicted_high_ms=found.predicted_high_ms,
+        predicted_ms=timed.predicted_ms,
+        predicted_low_ms=timed.predicted_low_ms,
+        predicted_high_ms=timed.predicted_high_ms,
         predicted_coverage=found.predicted_coverage,
-        accumulated_ms=found.accumulated_ms,
-        true_ms=found.true.latency_ms,
-        true_low_ms=found.true.low_ms,
-        true_high_ms=found.true.high_ms,
-        true_status=found.true.status,
-        accuracy=found.accuracy,
+        accumulated_ms=timed.accumulated_ms,
+        true_ms=timed.true.latency_ms,
+        true_low_ms=timed.true.low_ms,
+        true_high_ms=timed.true.high_ms,
+        true_status=timed.true.status,
+        accuracy=_share(found.accuracy),
         accuracy_note=found.data,
         evaluations=result.evaluations,
         history=[HistoryRow(row["n"], row["score"], row["predicted_ms"]) for row in result.history],
+        course=[
+            CourseRow(int(row["step"]), row.get("expected_ms"), row["entropy"])
+            for row in found.course
+        ],
+        expected_ms=result.details.get("expected_ms"),
+        most_likely_ms=result.details.get("most_likely_ms"),
+        nearest=_nearest(found),
         notes=found.notes,
         next_commands=next_commands,
         device_facts=facts,
     )
 
 
+def _nearest(found: Found) -> NearestNetwork | None:
+    if found.nearest is None:
+        return None
+    timed = found.nearest.timed
+    document = found.space.to_json(timed.x)
+    row = BaselineRow(
+        "nearest",
+        found.space.decode(timed.x),
+        timed.predicted_ms,
+        timed.accumulated_ms,
+        timed.true.latency_ms,
+        timed.true.low_ms,
+        timed.true.high_ms,
+        _share(found.nearest.accuracy),
+        timed.predicted_low_ms,
+        timed.predicted_high_ms,
+    )
+    return NearestNetwork(
+        row, json.dumps(document, indent=2), document["choices"], found.nearest.tries
+    )
+
+
+def _share(score: float) -> float | None:
+    """Return a score if it can be an accuracy; a surrogate may tell something else."""
+    return score if 0 <= score <= 1 else None
+
+
 def headline(found: Found) -> str:
-    """Return the result of a search in a sentence."""
-    true = found.true
+    """Return the result of a search in a few sentences."""
     verdict = "meets" if found.met else "MISSES"
+    first = (
+        f"The found network measures {_measured(found.timed)} and {verdict} the target of "
+        f"{format_ms(found.target_ms)}; validation accuracy {found.accuracy:.2%} ({found.data})."
+    )
+    nearest = found.nearest
+    if nearest is None:
+        return first
+    offer = "The nearest that meets it" if nearest.met else "The fastest tried after it"
     return (
-        f"The found network measures {format_ms(true.latency_ms)} "
-        f"({format_ms(true.low_ms)} to {format_ms(true.high_ms)}, {true.status}) and {verdict} the "
-        f"target of {format_ms(found.target_ms)}; predicted "
-        f"{format_ms(found.result.predicted_ms)}, sum of its blocks "
-        f"{format_ms(found.accumulated_ms)}; validation accuracy {found.accuracy:.2%} "
-        f"({found.data})."
+        f"{first}\n{offer} measures {_measured(nearest.timed)}; validation accuracy "
+        f"{nearest.accuracy:.2%}: {found.space.decode(nearest.timed.x)}"
+    )
+
+
+def _measured(timed: Timed) -> str:
+    true = timed.true
+    return (
+        f"{format_ms(true.latency_ms)} ({format_ms(true.low_ms)} to {format_ms(true.high_ms)}, "
+        f"{true.status}; predicted {format_ms(timed.predicted_ms)}, sum of its blocks "
+        f"{format_ms(timed.accumulated_ms)})"
     )
 
 

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from latbench import registry
 from latbench.errors import MeasurementError, UsageError
 from latbench.predictor import Predictor
 from latbench.profiling.subjects import Subject, block_subjects, network_subjects
 from latbench.profiling.sweep import Instance, Sweep
-from latbench.spaces import SearchSpace
+from latbench.spaces import IntArray, SearchSpace
 from latbench.store import Store
 from latbench.target import Target
 from latbench.timing import Protocol
 from latbench.units import format_ms
 from latbench.workflows.architectures import draw
+from latbench.workflows.found import Found, Latency, Nearest, Timed
+from latbench.workflows.nearest import find_nearest
 from latbench.workflows.predictors import cautions, space_of
 from latbench.workflows.progress import Progress, silent
 from latbench.workflows.search_settings import SearchSettings
 from latbench.workflows.search_task import search_task
+from latbench.workflows.searchers import build
 
 if TYPE_CHECKING:
     from latbench.searcher import SearchResult
@@ -32,74 +32,6 @@ if TYPE_CHECKING:
 
 _SAMPLE = 2000
 _COVERAGE = 0.95
-
-
-@dataclass(frozen=True)
-class Latency:
-    """A measured latency with its published interval, in ms, and its status."""
-
-    latency_ms: float
-    low_ms: float
-    high_ms: float
-    status: str
-
-
-@dataclass(frozen=True, eq=False)
-class Found:
-    """What a search found, and what measuring it showed.
-
-    Attributes:
-        result: the searcher's own.
-        space: the space.
-        target: what the latencies belong to.
-        predicted_low_ms, predicted_high_ms: the prediction's interval.
-        predicted_coverage: percentage of networks whose interval holds their latency.
-        accumulated_ms: sum of the measured blocks of the found network.
-        true: the exported network, compiled and timed.
-        target_ms: the limit.
-        accuracy: validation accuracy with the supernet's weights, in [0, 1].
-        data: what it was trained on, in words.
-        notes: what a reader must know.
-    """
-
-    result: SearchResult
-    space: SearchSpace
-    target: Target
-    predicted_low_ms: float
-    predicted_high_ms: float
-    predicted_coverage: float
-    accumulated_ms: float
-    true: Latency
-    target_ms: float
-    accuracy: float
-    data: str
-    notes: list[str]
-
-    @property
-    def met(self) -> bool:
-        """Whether the measured latency is within the target."""
-        return self.true.latency_ms <= self.target_ms
-
-    def document(self) -> dict[str, Any]:
-        """Return the result as the command line prints it in JSON."""
-        return {
-            "arch": self.space.to_json(self.result.x),
-            "predicted_ms": self.result.predicted_ms,
-            "predicted_low_ms": self.predicted_low_ms,
-            "predicted_high_ms": self.predicted_high_ms,
-            "accumulated_ms": self.accumulated_ms,
-            "true_ms": self.true.latency_ms,
-            "true_low_ms": self.true.low_ms,
-            "true_high_ms": self.true.high_ms,
-            "status": self.true.status,
-            "target_ms": self.target_ms,
-            "met": self.met,
-            "accuracy": self.accuracy,
-            "evaluations": self.result.evaluations,
-            "data": self.data,
-            "target": self.target.to_dict(),
-            "notes": self.notes,
-        }
 
 
 def search(
@@ -115,7 +47,7 @@ def search(
     callbacks: Callable[[], Sequence[Callback]] = tuple,
     checkpoints: Path | None = None,
 ) -> Found:
-    """Search within the limit, export the winner and time it.
+    """Search within the limit, export the winner and time it; offer another where it misses.
 
     A supernet is trained on the data first, for searchers that score single architectures, or by
     the searcher itself.
@@ -136,9 +68,12 @@ def search(
         InfeasibleError: nothing meets the limit; names the fastest architecture found.
         UsageError: an unknown algorithm, data set or hyperparameter.
     """
+    from latbench.one_shot_searcher import OneShotSearcher
+
+    if checkpoints is not None:
+        prepare(checkpoints)
     space = space_of(predictor)
-    searcher = registry.load(registry.SEARCHERS, settings.algorithm)()
-    searcher.set_params(**settings.params)
+    searcher = build(settings.algorithm, settings.params)
     notes = _binding(space, predictor, settings.target_ms)
     task, about = search_task(
         searcher,
@@ -151,8 +86,34 @@ def search(
     checkpoint = None if checkpoints is None else checkpoints / "search"
     result = searcher.run(task, callbacks(), checkpoint)
     notes += _likeliest(result, settings.target_ms)
-    return _timed(
-        store, predictor, target, instance, result, settings, protocol, progress, about, notes
+
+    def time(x: IntArray, title: str = "timing a nearer network") -> Timed:
+        return _timed(store, predictor, target, instance, x, protocol, progress, title)
+
+    timed = time(result.x, "timing the found network")
+    learned = searcher if isinstance(searcher, OneShotSearcher) else None
+    nearest = None
+    if timed.true.latency_ms > settings.target_ms:
+        chances = None if learned is None else learned.chances
+        try:
+            nearest = find_nearest(task, result, timed, chances, time)
+        except MeasurementError as failure:
+            notes.append(f"a nearer network could not be measured: {failure}")
+        else:
+            notes += _missed(nearest, settings.target_ms)
+    X = np.array([timed.x if nearest is None else nearest.timed.x, timed.x])
+    return Found(
+        result=result,
+        space=space,
+        target=target,
+        timed=timed,
+        predicted_coverage=100 * _coverage(predictor),
+        target_ms=settings.target_ms,
+        accuracy=result.score,
+        data=about,
+        notes=[*notes, *cautions(predictor, np.unique(X, axis=0))],
+        nearest=nearest,
+        course=() if learned is None else learned.state.history,
     )
 
 
@@ -180,47 +141,60 @@ def _likeliest(result: SearchResult, target_ms: float) -> list[str]:
     ]
 
 
+def _missed(nearest: Nearest | None, target_ms: float) -> list[str]:
+    """Return what to say where nothing that was tried meets the target."""
+    if nearest is None:
+        return [
+            f"no network is predicted to be faster than the one found, which misses "
+            f"{format_ms(target_ms)}; raise the target, or search another space"
+        ]
+    if nearest.met:
+        return []
+    tried = "the one that was" if nearest.tries == 1 else f"the fastest of {nearest.tries}"
+    return [
+        f"no faster network that was measured meets the target: {tried} takes "
+        f"{format_ms(nearest.timed.true.latency_ms)}; lower --latency-target by as much and search "
+        "again, or measure more networks and fit the predictor again"
+    ]
+
+
+def _coverage(predictor: Predictor) -> float:
+    return min(_COVERAGE, predictor.max_coverage)
+
+
 def _timed(
     store: Store,
     predictor: Predictor,
     target: Target,
     instance: Instance,
-    result: SearchResult,
-    settings: SearchSettings,
+    x: IntArray,
     protocol: Protocol | None,
     progress: Progress,
-    about: str,
-    notes: list[str],
-) -> Found:
+    title: str,
+) -> Timed:
+    """Export, compile and time ``x`` (choices,) and its blocks."""
     space = space_of(predictor)
-    X = result.x[np.newaxis]
+    X = x[np.newaxis]
     counts = space.path(X)
     used = [space.blocks[number] for number in counts.indices]
     subjects = [
         *network_subjects(space, X, target.batch),
         *block_subjects(space, target.batch, used),
     ]
-    with progress("timing the found network") as tick:
+    with progress(title) as tick:
         sweep = Sweep(store, target, instance, protocol or Protocol.standard(), on_progress=tick)
         swept = sweep.run(subjects)
     true, *blocks = [
         latency_of(store, job, one) for job, one in zip(swept.jobs, subjects, strict=True)
     ]
-    coverage = min(_COVERAGE, predictor.max_coverage)
-    low, high = predictor.predict_interval(X, coverage)
-    return Found(
-        result=result,
-        space=space,
-        target=target,
+    low, high = predictor.predict_interval(X, _coverage(predictor))
+    return Timed(
+        x=x,
+        predicted_ms=float(predictor.predict(X)[0]),
         predicted_low_ms=float(low[0]),
         predicted_high_ms=float(high[0]),
-        predicted_coverage=100 * coverage,
         accumulated_ms=float(counts.data @ [block.latency_ms for block in blocks]),
         true=true,
-        target_ms=settings.target_ms,
-        accuracy=result.score,
-        data=about,
-        notes=[*notes, *cautions(predictor, X)],
     )
 
 
@@ -247,23 +221,3 @@ def prepare(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as failure:
         raise UsageError(f"{folder} cannot be made: {failure.strerror}") from failure
-
-
-def save(found: Found, folder: Path) -> None:
-    """Write ``arch.json``, ``network.onnx`` and ``search.json`` into ``folder``.
-
-    Raises:
-        UsageError: the folder cannot be written.
-    """
-    import onnx
-
-    prepare(folder)
-    try:
-        arch = json.dumps(found.space.to_json(found.result.x), indent=2)
-        (folder / "arch.json").write_text(arch + "\n", encoding="utf-8")
-        model = found.space.to_onnx(found.result.x, found.target.batch)
-        onnx.save_model(model, folder / "network.onnx")
-        document = json.dumps(found.document(), indent=2)
-        (folder / "search.json").write_text(document + "\n", encoding="utf-8")
-    except OSError as failure:
-        raise UsageError(f"{folder} cannot be written: {failure.strerror}") from failure

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from latbench.training.config import TrainConfig
 
+DEFAULT_PENALTY = {"name": "hinge"}
+
 
 @dataclass(frozen=True)
 class SearchSettings:

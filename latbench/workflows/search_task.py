@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,8 +24,9 @@ from latbench.hooks import (
 from latbench.predictor import Predictor
 from latbench.spaces import FloatArray, IntArray, SearchSpace
 from latbench.training.task import SearchTask
+from latbench.workflows.architectures import draw
 from latbench.workflows.predictors import space_of
-from latbench.workflows.search_settings import SearchSettings
+from latbench.workflows.search_settings import DEFAULT_PENALTY, SearchSettings
 
 if TYPE_CHECKING:
     from latbench.one_shot_searcher import OneShotSearcher
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from latbench.training.data import ImageData
     from latbench.training.scoring import SupernetScorer
     from latbench.training.task import Expected
+
+_ASKED = 64
 
 
 def search_task(
@@ -57,8 +61,9 @@ def search_task(
     from latbench.discrete_searcher import DiscreteSearcher
     from latbench.one_shot_searcher import OneShotSearcher
 
+    space = space_of(predictor)
     task = SearchTask(
-        space=space_of(predictor),
+        space=space,
         predictor=predictor,
         target_ms=settings.target_ms,
         score=_untrained if surrogate is None else surrogate.predict,
@@ -66,7 +71,11 @@ def search_task(
         confidence=settings.confidence,
         evaluations=settings.evaluations,
         seed=settings.seed,
-        depends_on={} if settings.train is None else {"train": settings.train.to_dict()},
+        depends_on={
+            "train": None if settings.train is None else settings.train.to_dict(),
+            "latencies": _answers(predictor, space),
+            "scores": None if surrogate is None else _answers(surrogate, space),
+        },
     )
     if isinstance(searcher, OneShotSearcher):
         return _one_shot(task, searcher, predictor, settings)
@@ -76,6 +85,13 @@ def search_task(
     if surrogate is not None:
         return task, "accuracies told by a surrogate"
     return _trained(task, settings, callbacks, checkpoints)
+
+
+def _answers(predictor: Predictor, space: SearchSpace) -> str:
+    """Return what tells one predictor from another: its answers for some architectures."""
+    answers = predictor.predict(draw(space, _ASKED, seed=0))
+    text = " ".join(f"{answer:.6g}" for answer in answers)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _untrained(X: IntArray) -> FloatArray:
@@ -97,6 +113,7 @@ def _one_shot(
     """Return the task with what a one-shot search needs, and its data in words."""
     if not searcher.follows_penalty:
         _refuse_penalty(settings)
+    penalised = _penalty(task, settings) if searcher.follows_penalty else None
     supernet, data, score = _untrained_supernet(task.space, settings)
     return dataclasses.replace(
         task,
@@ -106,7 +123,7 @@ def _one_shot(
         train=settings.train,
         expected=expectation(predictor, settings.seed),
         surrogate=predictor,
-        penalty=_penalty(task, settings) if searcher.follows_penalty else None,
+        penalty=penalised,
     ), _about(task.space, data)
 
 
@@ -122,7 +139,7 @@ def _penalty(task: SearchTask, settings: SearchSettings) -> Penalty:
     """Return the penalty that is asked for, with the target and a unit where it needs them."""
     from latbench.training.neighbours import find_fastest
 
-    given = dict(settings.penalty or {"name": "hinge"})
+    given = dict(settings.penalty or DEFAULT_PENALTY)
     name = given.pop("name")
     takes = inspect.signature(PENALTIES[name]).parameters if name in PENALTIES else {}
     if "reference_ms" in takes:

@@ -60,7 +60,7 @@ class SNAS(OneShotSearcher):
         logits = state.supernet.mixed(images, weights if due else [w.detach() for w in weights])
         loss = state.losses(logits, labels, smoothed=True).mean()
         gradients = state.step_weights(loss)
-        if due:
+        if due and gradients is not None:
             state.follow(loss, gradients)
 
     def _learn_architecture(self, images: Tensor, labels: Tensor) -> None:

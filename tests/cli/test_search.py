@@ -1,6 +1,9 @@
 """``latbench search``: what it finds and leaves, how it is repeated, and what it refuses."""
 
 import json
+import shutil
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,8 @@ import yaml
 
 import latbench
 from latbench.predictor import Predictor
+from latbench.testing.predictors import CARD
+from latbench.workflows.predictors import target_of
 
 Run = Callable[..., Any]
 
@@ -60,6 +65,39 @@ def test_its_config_repeats_it(run: Run, searched: Any, measured: Any) -> None:
     for key in ("arch", "predicted_ms", "accuracy", "true_ms", "evaluations"):
         assert again[key] == searched.found[key], key
     assert Path("again/config.yaml").read_bytes() == config.read_bytes()
+
+
+def test_its_config_is_enough(run: Run, searched: Any) -> None:
+    """Space, target and predictor stand in it, too; nothing else is needed to search again."""
+    config = searched.folder / "config.yaml"
+    done = run("search", "--config", config, "--store", searched.url, "--out", "again", "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["arch"] == searched.found["arch"]
+    assert Path("again/config.yaml").read_bytes() == config.read_bytes()
+
+
+def test_options_win_over_a_config(run: Run, searched: Any) -> None:
+    """One hyperparameter replaces one; another algorithm leaves those of the file out."""
+    config = searched.folder / "config.yaml"
+    known = ("--config", config, "--store", searched.url, "--latency-target", "1us")
+    done = run("search", *known, "--param", "batch=3", "--batch", 1, "--out", "one")
+    assert "no architecture" in done.err
+    written = yaml.safe_load(Path("one/config.yaml").read_text(encoding="utf-8"))
+    assert written["params"] == {"batch": 3}
+    done = run("search", *known, "--algorithm", "snas", "--param", "cold=0.5", "--out", "other")
+    assert "params of the file are left out: they are not for snas" in done.err
+    written = yaml.safe_load(Path("other/config.yaml").read_text(encoding="utf-8"))
+    assert (written["params"]["cold"], "batch" in written["params"]) == (0.5, False)
+    assert written["penalty"] == {"name": "hinge", "weight": 1.0}
+
+
+def test_a_config_of_another_target_needs_its_predictor(run: Run, searched: Any) -> None:
+    """The predictor that it names is not for a target that is given beside it."""
+    config = searched.folder / "config.yaml"
+    done = run("search", "--config", config, "--store", searched.url, "--threads", 2)
+    assert done.code == 1
+    assert "no predictor of digits-mobilenet" in done.err
+    assert "--threads 2" in done.err
 
 
 def test_a_tight_limit_is_kept(run: Run, searched: Any, measured: Any) -> None:
@@ -159,10 +197,10 @@ def test_a_missing_predictor_names_the_command(run: Run) -> None:
     [
         ("latency_targt: 5ms", "did you mean 'latency_target'?"),
         ("latency_target: 5", "'5' has no unit"),
-        ("evaluations: many", "evaluations is 'many'; it must be of type int"),
-        ("evaluations: true", "evaluations is True; it must be of type int"),
+        ("evaluations: many", "evaluations is 'many'; it must be a whole number"),
+        ("evaluations: true", "evaluations is True; it must be a whole number"),
         ("train: {epoch: 3}", "did you mean 'epochs'?"),
-        ("train: {epochs: many}", "another type"),
+        ("train: {epochs: many}", "epochs is 'many'; it must be a whole number"),
         ("train: 3", "train is 3"),
         ("- 5ms", "holds no settings"),
         ("a: [", "is no YAML"),
@@ -194,3 +232,131 @@ def test_own_data_from_a_config(run: Run, searched: Any, measured: Any) -> None:
     assert "--data 'npz:own data.npz' --data-size 8 --seed 5" in done.out
     written = yaml.safe_load(Path("found/config.yaml").read_text(encoding="utf-8"))
     assert written["data"] == "npz:own data.npz"
+
+
+@pytest.fixture(scope="module")
+def one_shot(
+    measured: Any, answer: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Any, tuple[object, ...], Path]:
+    """A one-shot search of sixteen steps that is followed: its document, command and folder."""
+    folder = tmp_path_factory.mktemp("one-shot")
+    store = folder / "measured.db"
+    shutil.copy(measured.url.removeprefix("sqlite:///"), store)
+    predictor = Predictor.load(measured.predictor)
+    X = latbench.space("digits-mobilenet").sample(np.random.default_rng(0), 500)
+    limit_ms = float(np.quantile(predictor.predict(X), 0.4))
+    command = (
+        *("search", *SPACE, "--algorithm", "proxylessnas", "--param", "finalists=3"),
+        *("--latency-target", f"{limit_ms!r}ms", "--penalty", "add#linear:weight=0.3"),
+        *("--epochs", 1, "--data-size", 8, "--predictor", measured.predictor),
+        *("--store", f"sqlite:///{store}", "--out", folder / "found"),
+        *("--checkpoints", folder / "state", "--tensorboard", folder / "board", "--drawings"),
+    )
+    return answer(*command), command, folder
+
+
+def test_a_one_shot_search_tells_what_was_learned(
+    one_shot: tuple[Any, tuple[object, ...], Path],
+) -> None:
+    """Expected latency and the most likely network beside the three latencies of the found one."""
+    found, _, folder = one_shot
+    assert found["details"]["steps"] == 16
+    assert min(found["details"]["expected_ms"], found["details"]["most_likely_ms"]) > 0
+    assert found["predicted_ms"] <= found["target_ms"]
+    assert found["met"] == (found["true_ms"] <= found["target_ms"])
+    page = (folder / "found" / "report.html").read_text(encoding="utf-8")
+    assert "What was learned" in page
+    config = yaml.safe_load((folder / "found" / "config.yaml").read_text(encoding="utf-8"))
+    assert config["penalty"] == {"name": "add#linear", "weight": 0.3}
+    assert config["params"]["finalists"] == 3
+
+
+def test_a_one_shot_search_is_followed(one_shot: tuple[Any, tuple[object, ...], Path]) -> None:
+    """Drawings of its report, of the best and of the result; curves and a graph."""
+    _, _, folder = one_shot
+    drawn = {path.name for path in (folder / "found" / "drawings").iterdir()}
+    assert {"step-000016.svg", "evaluation-0001.svg", "found.svg"} <= drawn
+    accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    tags: set[str] = set()
+    graphs = 0
+    for path in (folder / "board").iterdir():
+        events = accumulators.EventAccumulator(str(path))
+        events.Reload()
+        tags.update(events.Tags()["scalars"])
+        graphs += events.Tags()["graph"]
+    assert graphs == 1
+    assert tags > {
+        "search/loss",
+        "search/expected_ms",
+        "search/entropy",
+        "search/option/stage1.1",
+        "search/chance/stage1.1",
+        "search/score",
+    }
+
+
+def test_a_finished_search_is_not_searched_again(
+    run: Run, one_shot: tuple[Any, tuple[object, ...], Path]
+) -> None:
+    """The same command goes on from its state, at whose end there is nothing left to do."""
+    found, command, _ = one_shot
+    done = run(*command, "--json")
+    assert done.code == 0, done.err
+    again = json.loads(done.out)
+    for key in ("arch", "predicted_ms", "true_ms", "accuracy", "details"):
+        assert again[key] == found[key], key
+    done = run(*command, "--seed", 3)
+    assert done.code == 1
+    assert "belongs to something else" in done.err
+
+
+def test_an_interrupted_search_says_how_to_go_on(
+    start: Callable[..., Any], measured: Any, tmp_path: Path
+) -> None:
+    """Ctrl-C ends in one line, and leaves a state that the same command goes on from."""
+    state = tmp_path / "state" / "search"
+    process = start(
+        *("search", *SPACE, "--algorithm", "darts", "--latency-target", "1s"),
+        *("--epochs", 10**6, "--data-size", 8, "--predictor", measured.predictor),
+        *("--store", measured.url, "--checkpoints", state.parent),
+    )
+    deadline = time.monotonic() + 120
+    while not state.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == (
+        f"latbench: interrupted; run the same command again to go on from {state.parent}"
+    )
+    assert state.is_file()
+
+
+def test_a_missed_target_is_told_with_what_meets_it(
+    run: Run, measured: Any, copy_of: Callable[[str], str], tmp_path: Path
+) -> None:
+    """Where a predictor promises half of what networks take, the miss is plain."""
+    honest = Predictor.load(measured.predictor)
+    space = latbench.space("digits-mobilenet")
+    X = space.sample(np.random.default_rng(0), 300)
+    latencies_ms = honest.predict(X)
+    rosy = latbench.predictor("ridge")(space).fit(X, latencies_ms / 2)
+    rosy.save(tmp_path / "rosy", target_of(honest), CARD)
+    done = run(
+        *("search", *SPACE, "--algorithm", "random", "--evaluations", 40),
+        *("--latency-target", f"{float(np.median(latencies_ms))!r}ms"),
+        *("--predictor", tmp_path / "rosy", "--surrogate", measured.predictor),
+        *("--store", copy_of(measured.url), "--out", "found", "--json"),
+    )
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    nearest = found["nearest"]
+    assert not found["met"]
+    assert found["true_ms"] > found["target_ms"] > found["predicted_ms"] > nearest["predicted_ms"]
+    assert nearest["true_ms"] < found["true_ms"]
+    assert nearest["met"] == (nearest["true_ms"] <= found["target_ms"])
+    assert 1 <= nearest["tries"] <= 3
+    assert Path("found/nearest.onnx").is_file() == nearest["met"]
+    page = Path("found/report.html").read_text(encoding="utf-8")
+    assert "is missed: the network found takes" in page
+    assert "The nearest network" in page

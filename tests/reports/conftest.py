@@ -15,9 +15,11 @@ from latbench.reports import (
     BaselineRow,
     Comparison,
     ComparisonRow,
+    CourseRow,
     HistoryRow,
     MeasurementOverview,
     MeasurementRow,
+    NearestNetwork,
     PredictorScores,
     SearchSummary,
 )
@@ -197,6 +199,39 @@ def search(target: Target) -> SearchSummary:
             BaselineRow("random", arch, 4.4, 4.2, None, accuracy=0.921),
         ],
         next_commands=["latbench train --arch found.json --data digits"],
+    )
+
+
+@pytest.fixture
+def missed(search: SearchSummary) -> SearchSummary:
+    """A one-shot search that missed its target, and what is offered instead."""
+    rng = np.random.default_rng(4)
+    (arch,) = architectures(1, rng)
+    course = [
+        CourseRow(
+            step,
+            None if step < 200 else float(4.8 + 2.2 * np.exp(-step / 300) + rng.normal(0, 0.03)),
+            float(1 / (1 + np.exp((step - 900) / 250))),
+        )
+        for step in range(20, 2020, 20)
+    ]
+    return replace(
+        search,
+        algorithm="proxylessnas",
+        true_ms=5.21,
+        true_low_ms=5.16,
+        true_high_ms=5.27,
+        baselines=(),
+        history=search.history[:10],
+        course=course,
+        expected_ms=4.8,
+        most_likely_ms=5.3,
+        nearest=NearestNetwork(
+            BaselineRow("nearest", arch, 4.63, 4.4, 4.91, 4.86, 4.96, 0.938, 4.5, 4.8),
+            '{"format": "latbench-architecture", "version": 2}',
+            dict(zip(PLACES, arch.split(","), strict=True)),
+            tries=2,
+        ),
     )
 
 

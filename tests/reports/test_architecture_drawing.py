@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import latbench
 from latbench.reports.architecture_drawing import drawing
 
-BAR = re.compile(r'<rect x="150" y="[\d.]+" width="([\d.]+)" height="15" rx="3" fill="(#\w+)"/>')
+BAR = re.compile(r'<rect x="[\d.]+" y="[\d.]+" width="([\d.]+)" height="15" rx="3" fill="(#\w+)"/>')
 
 
 def bars(choices: dict[str, str]) -> list[tuple[float, str]]:

@@ -65,6 +65,7 @@ def page(
     scores: PredictorScores,
     failed_comparison: Comparison,
     search: SearchSummary,
+    missed: SearchSummary,
 ) -> str:
     """A page with every kind of section, and with failures in it."""
     sections = [
@@ -72,6 +73,7 @@ def page(
         predictor_section(scores),
         comparison_section(failed_comparison),
         search_section(search),
+        search_section(missed),
     ]
     write_page(tmp_path / "report.html", sections, "latbench demo")
     return (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -85,12 +87,15 @@ def test_every_chart_is_drawn(browse: Browse, page: str) -> None:
     dom, console = browse(page)
     assert console == []
     plots = re.split(r'<div class="plot ', dom)[1:]
-    assert len(plots) == 8
+    assert len(plots) == 11
     for plot in plots:
         assert 'class="main-svg"' in plot
         assert re.search(r'<path class="point|<g class="point', plot)
-    (bars,) = (plot for plot in plots if "The network found: predicted" in plot)
+    bars, others = (plot for plot in plots if "The network found: predicted" in plot)
     assert len(re.findall(r'class="xerror"', bars)) == 3
+    assert len(re.findall(r'class="xerror"', others)) == 4
+    (course,) = (plot for plot in plots if "Line chart over" in plot)
+    assert len(re.findall(r'class="js-line" d="M[^"]+L', course)) == 2
 
 
 def test_heads_sort(browse: Browse, page: str) -> None:

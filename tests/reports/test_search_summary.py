@@ -48,6 +48,56 @@ def test_missed(search: SearchSummary) -> None:
     )
 
 
+def test_what_is_offered_instead(missed: SearchSummary) -> None:
+    """The nearest network that meets the limit stands behind the miss, with what it costs."""
+    assert said(missed) == (
+        "The target of 5 ms is missed: the network found takes 5.21 ms (5.16 ms to 5.27 ms), "
+        "210 µs or 4.2 % more. The nearest network that meets it takes 4.91 ms (4.86 ms to "
+        "4.96 ms); its accuracy is 93.8 %."
+    )
+
+
+def test_nothing_that_was_tried_meets_it(missed: SearchSummary) -> None:
+    """A network that misses the limit is never offered as one that meets it."""
+    assert missed.nearest is not None
+    slow = replace(missed.nearest, row=replace(missed.nearest.row, true_ms=5.08, true_low_ms=None))
+    text = said(replace(missed, nearest=slow))
+    assert "None of 2 networks measured after it meets the target" in text
+    assert "the fastest takes 5.08 ms (interval not known)." in text
+
+
+def test_a_one_shot_search_shows_what_was_learned(
+    written: Callable[[SearchSummary], str],
+    missed: SearchSummary,
+    visible: Callable[[str], str],
+    objections: Callable[[str], list[str]],
+) -> None:
+    """Expected latency, the most likely network, the nearest, and the words for them."""
+    page = written(missed)
+    text = visible(page)
+    for fact in (
+        "Expected latency 4.8 ms the mean under the learned chances",
+        "Most likely network 5.3 ms predicted",
+        "The nearest network",
+        "2 networks measured for it",
+        "What was learned",
+        '{"format": "latbench-architecture", "version": 2}',
+        "undecided How far a search is from having chosen",
+    ):
+        assert fact in text, fact
+    assert objections(page) == []
+
+
+def test_the_course_of_a_search_without_an_expected_latency(
+    written: Callable[[SearchSummary], str], missed: SearchSummary
+) -> None:
+    """A search by rewards has none: the chances alone are drawn."""
+    rows = [replace(row, expected_ms=None) for row in missed.course]
+    page = written(replace(missed, course=rows))
+    assert "expected latency (ms)" not in page
+    assert "undecided (%)" in page
+
+
 def test_too_close_to_tell(search: SearchSummary) -> None:
     """A limit within the interval is said to be open to another measurement."""
     assert "may come out the other way" in said(replace(search, true_high_ms=5.01))

@@ -16,6 +16,13 @@ def test_epochs_leave_out_the_unfilled_batch() -> None:
     assert TrainConfig(epochs=3, batch=64, steps=5).total_steps(1078) == 5
 
 
+def test_steps_of_several_batches_are_fewer() -> None:
+    """48 batches make 24 steps of two; a step at least is left."""
+    assert TrainConfig(epochs=3, batch=64, accumulate=2).total_steps(1078) == 24
+    assert TrainConfig(epochs=3, batch=64, accumulate=100).total_steps(1078) == 1
+    assert TrainConfig(epochs=3, batch=64, accumulate=2, steps=5).total_steps(1078) == 5
+
+
 def test_a_batch_fits_the_data() -> None:
     """A batch larger than the split is refused with the largest that fits."""
     with pytest.raises(UsageError, match="at most 100"):
@@ -38,6 +45,11 @@ def test_the_rate_falls_as_half_a_cosine() -> None:
         {"epochs": 0},
         {"steps": 0},
         {"batch": 1},
+        {"accumulate": 0},
+        {"epochs": 2.5},
+        {"epochs": None},
+        {"lr": "fast"},
+        {"seed": True},
         {"lr": 0.0},
         {"lr": float("nan")},
         {"momentum": 0.0},

@@ -77,6 +77,26 @@ def assert_equal(first: nn.Module, second: nn.Module) -> None:
         assert torch.equal(a, b), name
 
 
+def test_two_small_batches_are_a_large_one(data: ImageData) -> None:
+    """The gradients of a step are averaged over its batches; so is the loss that is told."""
+    ends = []
+    for batch, accumulate in ((32, 1), (16, 2)):
+        linear = nn.Linear(64, 10)
+        nn.init.zeros_(linear.weight)
+        nn.init.zeros_(linear.bias)
+
+        def forward(images: Tensor, rng: np.random.Generator, linear: nn.Linear = linear) -> Tensor:
+            logits: Tensor = linear(images.flatten(1))
+            return logits
+
+        config = TrainConfig(steps=6, batch=batch, accumulate=accumulate, report_every=1)
+        history = fit(linear, forward, data, config, identity={"network": "linear"})
+        ends.append((linear.weight, [row["loss"] for row in history]))
+    (large, losses), (small, others) = ends
+    torch.testing.assert_close(large, small)
+    assert losses == pytest.approx(others, rel=1e-5)
+
+
 def test_training_learns(data: ImageData) -> None:
     """The loss falls, and the network is left ready to evaluate."""
     module = network()
