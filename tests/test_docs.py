@@ -152,7 +152,7 @@ def test_the_config_holds_every_key(tmp_path: Path) -> None:
 
 def test_the_options_of_searching_exist() -> None:
     """Every option that the page names is one of a command."""
-    known = set()
+    known: set[str] = set()
     for name in ("search", "train"):
         command = group.get_command(Context(group), name)
         assert command is not None

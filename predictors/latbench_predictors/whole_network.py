@@ -76,13 +76,10 @@ class WholeNetwork:
         names += [f"shared {number}" for number in range(self._shared.shape[1])]
         self._prunes = self._graph is not None and self._graph.reach.start < len(self._graph.names)
         if self._graph is not None:
-            blocks, costs = (
-                self._graph.names[self._graph.counts],
-                self._graph.names[self._graph.costs],
-            )
+            counted = self._graph.names[self._graph.counts]
             # Another name where they have a part in the linear model, which they had not always.
-            names += [f"count of {block}" if self._prunes else block for block in blocks]
-            names += costs
+            names += [f"count of {block}" if self._prunes else block for block in counted]
+            names += self._graph.names[self._graph.costs]
             told = np.empty((0, len(self._graph.names[self._graph.reach])))
             names += [f"reach {number}" for number in range(self._shared_reach(told).shape[1])]
         if self._lut is not None:
@@ -129,4 +126,5 @@ class WholeNetwork:
 def _of_one_size(weights: FloatArray, columns: FloatArray) -> FloatArray:
     """Return ``weights`` over the spreads of ``columns``; what all networks share tells nothing."""
     spreads = columns.std(axis=0)
-    return np.divide(weights, spreads, out=np.zeros_like(weights), where=spreads > 0)
+    sized: FloatArray = np.divide(weights, spreads, out=np.zeros_like(weights), where=spreads > 0)
+    return sized

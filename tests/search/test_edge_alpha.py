@@ -46,8 +46,8 @@ def test_the_mixed_forward_is_the_sum_over_all_edges(space: SearchSpace, alpha: 
         for row, edge in zip(softmax, edges, strict=True):
             torch.testing.assert_close(weights[edge], row[1:])
         options = next(one.options for one in space.choices if one.name == pair)
-        for edge in range(len(edges)):
-            taking = [str(edge) in option.split("+") for option in options]
+        for place in range(len(edges)):
+            taking = [str(place) in option.split("+") for option in options]
             assert float(weights[pair].detach()[taking].sum()) == pytest.approx(1)
 
 
