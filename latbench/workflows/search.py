@@ -136,8 +136,8 @@ def _likeliest(result: SearchResult, target_ms: float) -> list[str]:
         return []
     return [
         f"the most likely architecture is predicted at {format_ms(likeliest_ms)}, over the target; "
-        "this is the likeliest found within it. A heavier penalty, or longer training, may bring "
-        "the two together"
+        "the finalists are others within it. A heavier penalty, or longer training, may bring them "
+        "together"
     ]
 
 
