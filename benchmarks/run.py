@@ -19,6 +19,7 @@ NAMES = (
     "protocols",
     "proposing",
     "searching",
+    "one_shot",
     "mobilenet",
     "measuring",
     "demo",
