@@ -21,6 +21,7 @@ NAMES = (
     "searching",
     "estimators",
     "digits",
+    "one_shot",
     "mobilenet",
     "measuring",
     "demo",

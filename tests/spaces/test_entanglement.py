@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 import latbench
 from latbench.spaces.convolution import ConvBlock, InvertedResidual
@@ -104,3 +105,24 @@ def test_the_weights_are_drawn_from_the_seed(supernet: Supernet) -> None:
     for one, same, another in zip(first, again, other, strict=True):
         assert torch.equal(one.weight, same.weight)
         assert not torch.equal(one.weight, another.weight)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (1, 3), (4, 3), (7, 9)])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(("kernel", "groups"), [(1, 1), (3, 1), (3, 4), (5, 4), (7, 4)])
+def test_it_is_a_convolution(size: tuple[int, int], stride: int, kernel: int, groups: int) -> None:
+    """On maps of any size, however much of the kernel only meets padding, with its gradients."""
+    like = nn.Conv2d(4, 8, kernel, stride, kernel // 2, groups=groups, bias=False)
+    shared = nn.Parameter(torch.randn(12, 4 // groups + 1, 9, 9))
+    ours = SlicedConv2d(like, shared)
+    whole = ours.slice.detach().clone().requires_grad_()
+    images = torch.randn(3, 4, *size, requires_grad=True)
+    found = ours(images)
+    expected = F.conv2d(images, whole, None, stride, kernel // 2, groups=groups)
+    torch.testing.assert_close(found, expected)
+    slope = torch.randn_like(expected)
+    mine = torch.autograd.grad(found, (images, shared), slope)
+    theirs = torch.autograd.grad(expected, (images, whole), slope)
+    torch.testing.assert_close(mine[0], theirs[0])
+    middle = slice(4 - kernel // 2, 5 + kernel // 2)
+    torch.testing.assert_close(mine[1][:8, : 4 // groups, middle, middle], theirs[1])
