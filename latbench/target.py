@@ -26,7 +26,8 @@ class Target:
         batch: images a run.
         threads: threads the runtime may use for one operator.
         options: further runtime options, sorted by name.
-        mode: what the clock covers: ``host`` is wall time around one synchronous run.
+        mode: what the clock covers: ``host`` is wall time around one synchronous run, ``device``
+            the time between two events around a run, on the device.
     """
 
     device: str

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from latbench.store import Store
 from latbench.store.rows import ProcessRow, RoundRow
 from latbench.timing import Digest, Round, Samples, by_process, undisturbed_ms
+
+TOLD = ("build", "run_times")
+"""What a process may tell of a job beside its rounds, under these names of its provenance."""
 
 
 @dataclass
@@ -17,10 +21,12 @@ class Entry:
     Attributes:
         rounds: all its rounds, tainted ones too.
         steady: whether every process reached a steady state.
+        told: what the newest process told of its build and of the device's own times.
     """
 
     rounds: list[Round] = field(default_factory=list)
     steady: bool = True
+    told: dict[str, Any] = field(default_factory=dict)
 
     @property
     def clean(self) -> dict[str, list[Digest]]:
@@ -65,6 +71,7 @@ class Ledger:
         """Take in what one more process tells of a job that was taken up."""
         entry = self._entries[row.job_id]
         entry.steady = entry.steady and row.steady
+        entry.told |= {name: row.provenance[name] for name in TOLD if name in row.provenance}
 
     def add_round(self, row: RoundRow) -> None:
         """Take in one more round of a job that was taken up."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from latbench.profiling.channel import Message, unpack_times
 from latbench.profiling.drifting import record_sentinel
-from latbench.profiling.ledger import Ledger
+from latbench.profiling.ledger import TOLD, Ledger
 from latbench.profiling.process import Before
 from latbench.profiling.provenance import provenance
 from latbench.store import Store
@@ -165,7 +165,7 @@ class Recorder:
                 p90_ms=estimate.p90_ms,
                 rounds=estimate.rounds,
                 tainted=estimate.tainted,
-                provenance=self.provenance,
+                provenance={**self.provenance, **self._ledger[job].told},
                 complete=complete,
             )
         )
@@ -221,6 +221,9 @@ class Turn:
 
     def _process_row(self, process: str, message: Message) -> ProcessRow:
         compiled = self._compiled[message["job"]]
+        told = {**compiled, **message}
+        if "untold" in told.get("run_times", {}):
+            told["run_times"] = {"untold": _one_line(told["run_times"]["untold"])}
         return ProcessRow(
             job_id=message["job"],
             process=process,
@@ -228,6 +231,7 @@ class Turn:
             provenance={
                 **self._recorder.provenance,
                 "numerics": compiled.get("numerics", {}),
+                **{name: told[name] for name in TOLD if told.get(name)},
             },
             first_run_ms=message["first_run_ms"],
             compile_ms=compiled["compile_ms"],

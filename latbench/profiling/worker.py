@@ -27,6 +27,7 @@ from latbench.runtimes.numerics import difference, require_finite
 from latbench.spaces.workload import TensorSpec, Workload
 from latbench.target import Target
 from latbench.timing import (
+    Clock,
     CoreProbe,
     CounterFiles,
     Counters,
@@ -39,6 +40,7 @@ from latbench.timing import (
     interleave,
 )
 
+_SENTINEL = "the sentinel"
 _SENTINEL_WARM_UP = 30
 _HEARTBEAT_S = 10.0
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -51,24 +53,26 @@ class Timed:
     name: str
     session: Session
 
-    def run_once(self) -> None:
-        """Run the session once."""
-        self.session.run_once()
+    @property
+    def run_once(self) -> Callable[[], None]:
+        """What the clock of the session wants to be called for a run."""
+        return self.session.run_once if self.session.clock is None else self.session.begin
 
 
-class _Clock(HostClock):
-    """The host's clock, which between two samples lets it be known that work goes on.
+class _Alive:
+    """A clock that lets it be known between two samples that work goes on.
 
     The warm-up of a group of slow subjects reports nothing for longer than one hang is given.
     """
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, clock: Clock, channel: Channel) -> None:
+        self._clock = clock
         self._channel = channel
         self._told_s = time.monotonic()
-        super().__init__()
+        self.resolution_ns, self.overhead_ns = clock.resolution_ns, clock.overhead_ns
 
     def time(self, run_once: Callable[[], object], inner: int) -> int:
-        elapsed_ns = super().time(run_once, inner)
+        elapsed_ns = self._clock.time(run_once, inner)
         if time.monotonic() - self._told_s > _HEARTBEAT_S:
             self._told_s = time.monotonic()
             self._channel.send({"type": "working"})
@@ -108,6 +112,7 @@ def serve(channel: Channel) -> None:
                 "compile_ms": compile_ms,
                 "precision_run": str(session.precision_run),
                 "numerics": numerics,
+                "build": dict(session.build),
             }
         )
         return session
@@ -119,21 +124,30 @@ def serve(channel: Channel) -> None:
         session = compiled(message)
         if session is not None:
             subjects.append(Timed(message["job"], session))
+    sessions = {subject.name: subject.session for subject in subjects}
     sentinel = _sentinel(runtime, _workload(task["sentinel"], folder), target)
+    clocks = {
+        one.name: _Alive(one.session.clock, channel)
+        for one in (*subjects, sentinel)
+        if one.session.clock is not None
+    }
     interleave(
         subjects,
         protocol,
         process=task["process"],
-        on_warm=lambda job, warm: channel.send(_warm(job, warm)),
+        on_warm=lambda job, warm: channel.send(_warm(job, warm, sessions[job])),
         on_round=lambda job, one: channel.send(_round(job, one)),
         on_done=lambda job, outcome: channel.send(_done(job, outcome)),
         on_failed=lambda job, text: channel.send({"type": "failed", "job": job, "reason": text}),
         rounds_before={job: _before(processes) for job, processes in task["before"].items()},
-        sentinel=sentinel,
+        sentinel=sentinel.run_once,
         on_sentinel=lambda one: channel.send({"type": "sentinel", **one.to_dict()}),
         budget_s=task["budget_s"],
-        clock=_Clock(channel),
-        probe=CoreProbe(protocol.probe_tolerance),
+        clock=_Alive(HostClock(), channel),
+        clocks=clocks,
+        sentinel_clock=clocks.get(sentinel.name),
+        # What the device times, a neighbour of the host's core does not slow.
+        probe=None if target.mode == "device" else CoreProbe(protocol.probe_tolerance),
         read_counters=_counters(runtime, target.device),
     )
     channel.send({"type": "end"})
@@ -196,11 +210,11 @@ def _stay_on_one_cpu() -> None:
     os.sched_setaffinity(0, {random.choice(sorted(os.sched_getaffinity(0)))})
 
 
-def _sentinel(runtime: Any, workload: Workload, target: Target) -> Callable[[], None]:
-    session: Session = runtime.compile(workload, target)
+def _sentinel(runtime: Runtime, workload: Workload, target: Target) -> Timed:
+    session = runtime.compile(workload, target)
     for _ in range(_SENTINEL_WARM_UP):
         session.run_once()
-    return session.run_once
+    return Timed(_SENTINEL, session)
 
 
 def _workload(message: Message, folder: Path) -> Workload:
@@ -221,14 +235,25 @@ def _before(processes: list[list[Message]]) -> list[list[Digest]]:
     return [[Digest.from_dict(one) for one in group] for group in processes]
 
 
-def _warm(job: str, warm: WarmUp) -> Message:
+def _warm(job: str, warm: WarmUp, session: Session) -> Message:
     return {
         "type": "warm",
         "job": job,
         "steady": warm.state == "steady",
         "first_run_ms": warm.first_run_ms,
         "warmup_ms": warm.spent_ms,
+        "run_times": _run_times(session),
     }
+
+
+def _run_times(session: Session) -> Message:
+    """Return the times of device, launches and whole, now that it is warm; nothing on the host."""
+    try:
+        found = session.run_times()
+    # Whatever the engine raises: the subject's own runs will tell whether it works at all.
+    except Exception as failure:  # noqa: BLE001
+        return {"untold": _reason(failure)}
+    return {} if found is None else found.to_dict()
 
 
 def _round(job: str, one: Round) -> Message:

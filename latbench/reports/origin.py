@@ -49,7 +49,10 @@ class Origin:
         )
 
 
-_MODES = {"host": "host (wall time around one synchronous run)"}
+_MODES = {
+    "device": "device (time between two events around a run, on the device)",
+    "host": "host (wall time around one synchronous run)",
+}
 
 
 def _text(value: object) -> str:

@@ -157,8 +157,22 @@ class Gpu:
         return self._cuda.Stream()
 
     def event(self) -> Any:
-        """Return a new event: ``record(stream)``, ``time_since(event)`` in milliseconds."""
+        """Return a new event: ``record(stream)``, ``query()``, ``time_since(event)`` in ms."""
         return self._cuda.Event()
+
+    def kernel(self, ptx: bytes, name: str, arguments: str) -> Any:
+        """Return the kernel ``name`` of a module in PTX: ``prepared_async_call(…)`` launches it.
+
+        Args:
+            ptx: ends with a zero byte.
+            name: of the kernel.
+            arguments: types of its arguments, as in :mod:`struct`.
+        """
+        return self._cuda.module_from_buffer(ptx).get_function(name).prepare(arguments)
+
+    def clear(self, buffer: Any, size: int, stream: Any) -> None:
+        """Write zeros over ``size`` bytes of ``buffer``, a multiple of 4, as work of ``stream``."""
+        self._cuda.memset_d32_async(buffer, 0, size // 4, stream)
 
     def allocate(self, size: int) -> Any:
         """Return ``size`` bytes of its memory: ``int()`` gives the address, ``free()`` ends them.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from typing import ClassVar
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,10 @@ from latbench.registry import RUNTIMES, load, nearest
 from latbench.runtimes.kernel import CompiledGraph
 from latbench.spaces.workload import TensorSpec, Workload
 from latbench.target import Target
+
+if TYPE_CHECKING:
+    from latbench.runtimes.run_times import RunTimes
+    from latbench.timing import Clock
 
 Array = npt.NDArray[np.generic]
 
@@ -27,15 +31,32 @@ class Session(ABC):
 
     Attributes:
         precision_run: the precision that the compiled graph really computes in.
-        clock: returns nanoseconds; the host's clock, unless the device's own events are read.
+        clock: what times the runs that :meth:`begin` begins, such as events of the device; None
+            for the host's clock around :meth:`run_once`.
+        build: what the compiler tells of the build, as JSON values, such as the engine's hash.
     """
 
     precision_run: str = "fp32"
-    clock: Callable[[], int] = staticmethod(time.perf_counter_ns)
+    clock: Clock | None = None
+    build: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod
     def run_once(self) -> None:
         """Run the workload once on the inputs in place and wait until it is done."""
+
+    def begin(self) -> None:
+        """Begin one run on the inputs in place, which may end later than this returns."""
+        self.run_once()
+
+    def run_times(self, runs: int = PROFILED_RUNS) -> RunTimes | None:
+        """Return the device's, the launches' and the whole time of ``runs`` runs, kept apart.
+
+        None where the work is done by the host.
+
+        Raises:
+            MeasurementError: the engine refused a run.
+        """
+        return None
 
     @abstractmethod
     def outputs(self, inputs: Mapping[str, Array]) -> list[Array]:
@@ -113,9 +134,14 @@ class Runtime(ABC):
             batch=batch,
             threads=threads,
             options=tuple(sorted((options or {}).items())),
+            mode=self.mode(options or {}),
         )
         self.check(target)
         return target
+
+    def mode(self, options: Mapping[str, str]) -> str:
+        """Return the timing mode of targets with ``options``, see :class:`Target`."""
+        return "host"
 
     def check(self, target: Target) -> None:
         """Refuse a target that this runtime cannot serve.

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from latbench.devices import profile
-from latbench.errors import UnavailableError, UsageError
+from latbench.errors import UnavailableError
 from latbench.runtimes.cuda import driver
+from latbench.runtimes.gpu_options import GPU_OPTIONS, mode_of, refuse_unknown
 from latbench.runtimes.runtime import Runtime, Session
 from latbench.runtimes.tensorrt_bindings import bindings, is_newer, release
 from latbench.spaces.workload import Workload
 from latbench.target import Target
 
-_LEVELS = ("0", "1", "2", "3", "4", "5")
-_TRANSFERS = ("none", "both")
+_KNOWN = {"optimisation": ("0", "1", "2", "3", "4", "5"), "transfers": ("none", "both")}
 _LEVELS_SINCE = (8, 6)
 
 
@@ -33,6 +33,7 @@ class TensorRt(Runtime):
         "optimisation": "level of the builder from 0 to 5 (default: TensorRT's own, 3): a higher "
         "one builds for longer and may run faster; from TensorRT 8.6",
         "transfers": "what a run copies: none (default), or both: inputs to the GPU, outputs back",
+        **GPU_OPTIONS,
     }
 
     def available(self) -> str | None:
@@ -48,6 +49,10 @@ class TensorRt(Runtime):
         """See :class:`Runtime`."""
         return str(bindings().__version__)
 
+    def mode(self, options: Mapping[str, str]) -> str:
+        """See :class:`Runtime`."""
+        return mode_of(options)
+
     def check(self, target: Target) -> None:
         """See :class:`Runtime`.
 
@@ -55,12 +60,9 @@ class TensorRt(Runtime):
             UnavailableError: this TensorRT does not support the device, or has no such levels.
         """
         super().check(target)
+        refuse_unknown(target.options, _KNOWN)
+        refuse_unknown(target.options)
         options = dict(target.options)
-        for name, known in (("optimisation", _LEVELS), ("transfers", _TRANSFERS)):
-            if options.get(name, known[0]) not in known:
-                raise UsageError(
-                    f"{name}={options[name]!r} is unknown; use one of {', '.join(known)}"
-                )
         trt = bindings()
         if "optimisation" in options and release(trt) < _LEVELS_SINCE:
             raise UnavailableError(

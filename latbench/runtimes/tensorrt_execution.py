@@ -12,6 +12,8 @@ import numpy as np
 
 from latbench.errors import LatbenchError, MeasurementError
 from latbench.runtimes.cuda import Gpu
+from latbench.runtimes.cuda_graph import CudaGraph
+from latbench.runtimes.cuda_lane import CudaLane
 from latbench.runtimes.runtime import Array
 from latbench.runtimes.tensorrt_bindings import messages, reason
 from latbench.runtimes.tensorrt_engine import Engine
@@ -54,6 +56,7 @@ class Execution:
         sha256: of the serialised engine.
         built_ms: how long it was built; None for one that had been kept.
         tensors: inputs and outputs by name.
+        lane: the stream that everything runs on.
     """
 
     def __init__(
@@ -71,12 +74,12 @@ class Execution:
         self._context: Any = None
         self._buffers: dict[str, Any] = {}
         self._copied: tuple[dict[str, Array], dict[str, Array]] = {}, {}
-        self._stream: Any = None
+        self._graph: CudaGraph | None = None
+        self.lane = CudaLane(gpu)
         gpu.hold()
         self._held = True
         try:
             self._take(load())
-            self._stream = gpu.stream()
             self._context = self._made(profiler)
             for tensor in self.tensors.values():
                 self._give_buffer(tensor)
@@ -140,11 +143,6 @@ class Execution:
             raise LatbenchError(_CLOSED)
         return self._engine
 
-    @property
-    def stream(self) -> Any:
-        """The stream that everything runs on."""
-        return self._stream
-
     def enqueue(self) -> None:
         """Put one run into the stream; it may begin before this returns.
 
@@ -154,13 +152,32 @@ class Execution:
         """
         if self._context is None:
             raise LatbenchError(_CLOSED)
+        if self._graph is None:
+            self._launch()
+        else:
+            self._graph.launch(self.lane.stream.handle)
+
+    def _launch(self) -> None:
+        stream = self.lane.stream
         inputs, outputs = self._copied
         for name, array in inputs.items():
-            self._gpu.upload(self._buffers[name], array, self._stream)
-        if not self._context.execute_async_v3(self._stream.handle):
+            self._gpu.upload(self._buffers[name], array, stream)
+        if not self._context.execute_async_v3(stream.handle):
             raise MeasurementError(f"tensorrt cannot run it: {reason(self._trt)}")
         for name, array in outputs.items():
-            self._gpu.download(array, self._buffers[name], self._stream)
+            self._gpu.download(array, self._buffers[name], stream)
+
+    def capture(self) -> None:
+        """From now on launch a run as one CUDA graph.
+
+        Raises:
+            MeasurementError: the engine cannot be captured.
+            UnavailableError: the driver is too old.
+        """
+        # TensorRT does its last preparations in the first run, which cannot be captured.
+        self._launch()
+        self.wait()
+        self._graph = CudaGraph(self.lane.stream.handle, self._launch)
 
     def copy_in_runs(self, inputs: Mapping[str, Array]) -> None:
         """From now on copy ``inputs``, and all outputs, in each run: to the GPU and back.
@@ -180,7 +197,7 @@ class Execution:
 
     def wait(self) -> None:
         """Return when all work of the stream is done."""
-        self._stream.synchronize()
+        self.lane.wait()
 
     def report(self) -> None:
         """Let the profiler be told the times of the layers in the last run, which has ended."""
@@ -237,12 +254,13 @@ class Execution:
             for buffer in self._buffers.values():
                 last_first.callback(buffer.free)
             last_first.callback(self._drop)
-            if self._stream is not None:
-                last_first.callback(self._stream.synchronize)
+            last_first.callback(self.lane.free)
+            if self._graph is not None:
+                last_first.callback(self._graph.free)
+            last_first.callback(self.lane.wait)
 
     def _drop(self) -> None:
         """Let the bindings free what they made, while the context of the GPU is current."""
         self._context = None
         self._engine = None
         self._copied = {}, {}
-        self._stream = None

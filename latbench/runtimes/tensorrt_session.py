@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 import weakref
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from statistics import median
 from typing import Any
@@ -15,8 +13,10 @@ from typing import Any
 from latbench.errors import LatbenchError, MeasurementError
 from latbench.runtimes.cuda import gpu_for
 from latbench.runtimes.engine_cache import default_cache
+from latbench.runtimes.gpu_options import clock_for
 from latbench.runtimes.kernel import CompiledGraph
 from latbench.runtimes.naming import named
+from latbench.runtimes.run_times import RunTimes, run_times
 from latbench.runtimes.runtime import PROFILED_RUNS, Array, Session, random_inputs, reason_of
 from latbench.runtimes.tensorrt_bindings import bindings
 from latbench.runtimes.tensorrt_engine import Build, Engine, Place, at_shapes, engine_of
@@ -28,27 +28,6 @@ from latbench.target import Target
 
 _LEAD_IN = 5
 """Runs that come first and are not counted: clocks rise, and modules are loaded."""
-_ENQUEUE_BOUND = 0.8
-
-
-@dataclass(frozen=True)
-class RunTimes:
-    """Three times of each run, in milliseconds, which answer different questions.
-
-    Attributes:
-        gpu_ms: between two events around the run, on the GPU.
-        enqueue_ms: until the host had put the run into the stream.
-        e2e_ms: until the host knew that the run had ended; the two events are in it.
-    """
-
-    gpu_ms: tuple[float, ...]
-    enqueue_ms: tuple[float, ...]
-    e2e_ms: tuple[float, ...]
-
-    @property
-    def enqueue_bound(self) -> bool:
-        """Whether the GPU waited for the host: then ``gpu_ms`` is not the engine's own time."""
-        return median(self.enqueue_ms) > _ENQUEUE_BOUND * median(self.gpu_ms)
 
 
 class TensorRtSession(Session):
@@ -74,27 +53,24 @@ class TensorRtSession(Session):
             self._model, self._shown = named(with_weights(workload.model))
             at_shapes(self._model, workload.inputs)
             self._execution = Execution(self._gpu, self._trt, partial(self._load, self._build))
+            self.build = {
+                "engine_sha256": self._execution.sha256,
+                "built_ms": self._execution.built_ms,
+            }
             # Freed before the interpreter ends, too: CUDA would abort it otherwise.
             self._free = weakref.finalize(self, self._execution.free)
             self._inputs = self._execution.prepared(random_inputs(workload.inputs))
             self._execution.upload(self._inputs)
             if options.get("transfers") == "both":
                 self._execution.copy_in_runs(self._inputs)
+            if options.get("launch") == "graph":
+                self._execution.capture()
+            self.clock = clock_for(options, self._execution.lane)
             self.precision_run = precision_run(self._layers(self._execution), target.precision)
         except LatbenchError:
             raise
         except Exception as failure:
             raise MeasurementError(f"tensorrt refused it: {reason_of(failure)}") from failure
-
-    @property
-    def engine_sha256(self) -> str:
-        """The hash of the serialised engine."""
-        return self._execution.sha256
-
-    @property
-    def built_ms(self) -> float | None:
-        """How long the engine was built; None for one that had been kept."""
-        return self._execution.built_ms
 
     def _load(self, build: Build) -> Engine:
         return engine_of(self._trt, self._model, self._shown, build, self._place, self._cache)
@@ -103,6 +79,10 @@ class TensorRtSession(Session):
         """See :class:`Session`."""
         self._execution.enqueue()
         self._execution.wait()
+
+    def begin(self) -> None:
+        """See :class:`Session`."""
+        self._execution.enqueue()
 
     def outputs(self, inputs: Mapping[str, Array]) -> list[Array]:
         """See :class:`Session`."""
@@ -118,26 +98,8 @@ class TensorRtSession(Session):
         return [given[value.name] for value in self._model.graph.output]
 
     def run_times(self, runs: int = PROFILED_RUNS) -> RunTimes:
-        """Return the times of ``runs`` runs, one after the other, kept apart.
-
-        Raises:
-            MeasurementError: TensorRT refused a run.
-        """
-        execution = self._execution
-        before, after = self._gpu.event(), self._gpu.event()
-        told = []
-        for _ in range(_LEAD_IN + runs):
-            start = time.perf_counter_ns()
-            before.record(execution.stream)
-            execution.enqueue()
-            after.record(execution.stream)
-            enqueued = time.perf_counter_ns()
-            execution.wait()
-            ended = time.perf_counter_ns()
-            gpu_ms = float(after.time_since(before))
-            told.append((gpu_ms, (enqueued - start) / 1e6, (ended - start) / 1e6))
-        gpu, enqueue, e2e = zip(*told[_LEAD_IN:], strict=True)
-        return RunTimes(gpu, enqueue, e2e)
+        """See :class:`Session`."""
+        return run_times(self._execution.lane, self.begin, runs)
 
     def kernels(self, runs: int = PROFILED_RUNS) -> CompiledGraph:
         """See :class:`Session`; times are of an execution of its own, which runs are slower in.
@@ -166,14 +128,14 @@ class TensorRtSession(Session):
 
     def _profiled(self, execution: Execution, recorder: Any, runs: int) -> list[float]:
         """Return the time of each run on the GPU in ms; ``recorder`` takes those of the layers."""
-        before, after = self._gpu.event(), self._gpu.event()
+        before, after = execution.lane.event(), execution.lane.event()
         wholes_ms = []
         for _ in range(runs):
-            before.record(execution.stream)
+            before.record()
             execution.enqueue()
-            after.record(execution.stream)
+            after.record()
             execution.wait()
-            wholes_ms.append(float(after.time_since(before)))
+            wholes_ms.append(after.ms_since(before))
             execution.report()
             recorder.end_run()
         return wholes_ms

@@ -52,6 +52,8 @@ def interleave(
     on_sentinel: Callable[[Digest], None] = lambda _: None,
     budget_s: float | None = None,
     clock: Clock | None = None,
+    clocks: Mapping[str, Clock] | None = None,
+    sentinel_clock: Clock | None = None,
     probe: Probe | None = None,
     read_counters: Callable[[], Counters] | None = None,
     now: Callable[[], float] = time.monotonic,
@@ -76,6 +78,8 @@ def interleave(
         on_sentinel: told what each pass measured of it.
         budget_s: seconds after which no further turn begins.
         clock: what measures; the host's clock by default.
+        clocks: what measures those subjects that have a clock of their own, by name.
+        sentinel_clock: what measures the sentinel, if that has one too.
         probe: what tells whether the core is undisturbed between samples; by default nothing.
         read_counters: what tells disturbances; this machine's counters by default.
         now: monotonic seconds, for the budget and the length of warm-ups and rounds.
@@ -87,15 +91,21 @@ def interleave(
     if len(set(names)) < len(names):
         raise UsageError("two subjects have the same name; time each of them once")
     before = rounds_before or {}
+    common, own = clock or HostClock(), clocks or {}
     seats = [
-        _Seat(subject, protocol, StopRule(protocol, before.get(subject.name, ())))
+        _Seat(
+            subject,
+            protocol,
+            StopRule(protocol, before.get(subject.name, ())),
+            own.get(subject.name, common),
+        )
         for subject in subjects
     ]
     turns = _Turns(
         seats=seats,
         protocol=protocol,
         process=process,
-        clock=clock or HostClock(),
+        sentinel_clock=sentinel_clock or common,
         probe=probe,
         read_counters=read_counters or CounterFiles().read,
         now=now,
@@ -109,8 +119,11 @@ def interleave(
 class _Seat:
     """One subject and how far it has got."""
 
-    def __init__(self, subject: Subject, protocol: TimingProtocol, rule: StopRule) -> None:
+    def __init__(
+        self, subject: Subject, protocol: TimingProtocol, rule: StopRule, clock: Clock
+    ) -> None:
         self.name = subject.name
+        self.clock = clock
         self.run_once = subject.run_once
         self.steady = SteadyState(protocol)
         self.rule = rule
@@ -135,7 +148,7 @@ class _Turns:
         seats: list[_Seat],
         protocol: TimingProtocol,
         process: str,
-        clock: Clock,
+        sentinel_clock: Clock,
         probe: Probe | None,
         read_counters: Callable[[], Counters],
         now: Callable[[], float],
@@ -145,7 +158,7 @@ class _Turns:
         self._seats = seats
         self._protocol = protocol
         self._process = process
-        self._clock = clock
+        self._sentinel_clock = sentinel_clock
         self._probe = probe
         self._read_counters = read_counters
         self._now = now
@@ -195,8 +208,8 @@ class _Turns:
     def _block(self, seat: _Seat) -> bool:
         if seat.steady.blocks == 0:
             seat.began_s = self._now()
-            seat.first_run_ms = self._clock.time(seat.run_once, 1) / 1e6
-        block = run_block(seat.run_once, self._clock, self._protocol, self._probe)
+            seat.first_run_ms = seat.clock.time(seat.run_once, 1) / 1e6
+        block = run_block(seat.run_once, seat.clock, self._protocol, self._probe)
         seat.steady.add(
             float(np.median(block.used_ns)) / 1e6,
             at_s=self._now() - seat.began_s,
@@ -205,9 +218,9 @@ class _Turns:
         return True
 
     def _round(self, seat: _Seat, sentinel_ms: float | None) -> Round:
-        inner = inner_runs(self._clock, seat.steady.estimate_ms * 1e6)
+        inner = inner_runs(seat.clock, seat.steady.estimate_ms * 1e6)
         before, started = self._read_counters(), self._now()
-        samples = run_round(seat.run_once, self._clock, self._protocol, inner, self._probe)
+        samples = run_round(seat.run_once, seat.clock, self._protocol, inner, self._probe)
         elapsed_ms = (self._now() - started) * 1e3
         taints = causes(before, self._read_counters(), elapsed_ms)
         seat.rounds += 1
@@ -223,7 +236,7 @@ class _Turns:
 
     def _time_sentinel(self, sentinel: Callable[[], object]) -> Digest:
         runs = self._protocol.sentinel_runs
-        how = (self._clock, self._protocol, self._probe)
+        how = (self._sentinel_clock, self._protocol, self._probe)
         lead_in(sentinel, *how)
         samples = sample(sentinel, *how, inner=1, least=(runs, 0.0), cap=(3 * runs, 0.0))
         return Digest.of(samples.times_ns / 1e6, samples.used)

@@ -19,6 +19,7 @@ from latbench.profiling.sweep import Instance, Sweep, SweepResult, in_turns
 from latbench.runtimes import CompiledGraph
 from latbench.spaces import SearchSpace
 from latbench.store import Store
+from latbench.store.rows import MeasurementRow
 from latbench.target import Target
 from latbench.timing import Protocol
 from latbench.workflows.architectures import draw
@@ -290,9 +291,17 @@ def _rows(
                 "half_width": one.half_width if one else None,
                 "status": one.status if one else "not measured",
                 **_numerics(store, job),
+                **({} if one is None else _run_times(one)),
             }
         )
     return rows
+
+
+def _run_times(one: MeasurementRow) -> dict[str, Any]:
+    """Return what a device told beside the latency: its own time, the launches', the whole's."""
+    told = one.provenance.get("run_times", {})
+    names = ("gpu_ms", "enqueue_ms", "e2e_ms", "enqueue_bound")
+    return {name: told[name] for name in names if name in told}
 
 
 def _numerics(store: Store, job: str) -> dict[str, float]:

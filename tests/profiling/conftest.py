@@ -27,6 +27,7 @@ ODD_RUNTIME = textwrap.dedent('''
     import time
 
     from latbench.runtimes import Runtime, Session
+    from latbench.runtimes.run_times import RunTimes
 
     GARBAGE = b'\\x00\\xff{"type": "done"}\\nnonsense\\r' * 2000
 
@@ -66,10 +67,30 @@ ODD_RUNTIME = textwrap.dedent('''
             sys.exit(3)
 
 
+    class DeviceClock:
+        resolution_ns = overhead_ns = 1.0
+
+        def time(self, run_once, inner):
+            for _ in range(inner):
+                run_once()
+            return inner * 250_000
+
+
     class OddSession(Session):
         def __init__(self, name):
             self.name = name
             self.pause_s = 0.02 if name.startswith("slow") else 2e-5
+            if name.startswith("device") or name.endswith("at times"):
+                self.clock = DeviceClock()
+                self.build = {"engine_sha256": "0f", "built_ms": 12.5}
+
+        def begin(self):
+            assert self.clock is not None
+
+        def run_times(self, runs=20):
+            act(self.name, "times")
+            if self.clock is not None:
+                return RunTimes((0.25,) * 3, (0.05,) * 3, (0.5,) * 3, hidden=True)
 
         def run_once(self):
             act(self.name, "run")

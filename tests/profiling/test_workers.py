@@ -516,3 +516,33 @@ def test_no_worker_that_fails_to_describe_hurts(
         LocalExecutor().describe(named(name).workload, odd)
     assert says in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1
+
+
+def test_what_a_device_tells_is_kept_apart(
+    store: Store, odd: Target, instance: Instance, once: Protocol, named: Named
+) -> None:
+    """Its clock gives the latency; build, launches and whole stand in the provenance."""
+    subjects = [named("device"), named("plain"), named("raise at times")]
+    result = Sweep(store, odd, instance, once).run(subjects)
+    assert result.failed == {}
+    device, plain, silent = (store.measurement(job) for job in result.jobs)
+    assert device is not None
+    assert plain is not None
+    assert silent is not None
+    assert device.latency_ms == pytest.approx(0.25)
+    assert plain.latency_ms != pytest.approx(0.25)
+    expected = {
+        "gpu_ms": 0.25,
+        "enqueue_ms": 0.05,
+        "e2e_ms": 0.5,
+        "hidden": True,
+        "enqueue_bound": False,
+        "runs": 3,
+    }
+    (process,) = store.processes(result.jobs[0])
+    for provenance in (process.provenance, device.provenance):
+        assert provenance["run_times"] == expected
+        assert provenance["build"] == {"engine_sha256": "0f", "built_ms": 12.5}
+    assert {"run_times", "build"}.isdisjoint(plain.provenance)
+    told = silent.provenance["run_times"]["untold"]
+    assert told == "RuntimeError: the engine has no ? ? such kernel"

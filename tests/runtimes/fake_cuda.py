@@ -6,10 +6,13 @@ no name that pycuda 2026.1 and nvidia-ml-py lack, and only those that latbench m
 
 from __future__ import annotations
 
+import ctypes
 import itertools
+import re
+import struct
 import time
 from collections.abc import Callable
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,6 +29,11 @@ class FakeGpu:
         retained: how often the primary context was retained.
         builds: engines that were built.
         faults: what must not happen, and was noticed where no exception can be raised.
+        captures: what is being captured into graphs, by stream.
+        graphs: executable graphs that were not destroyed, by handle.
+        holds_ns: how long each kernel that holds a stream was told to spin.
+        flushes: how often the L2 cache was written over.
+        prompt: whether the GPU does its work before the host can look, instead of in the wait.
         throttle: what NVML gives as throttle reasons; None where the card does not tell.
         watched: how often NVML was started, less how often it was ended.
     """
@@ -39,6 +47,11 @@ class FakeGpu:
         self.retained = 0
         self.builds = 0
         self.faults: list[str] = []
+        self.captures: dict[int, list[Callable[[], None]]] = {}
+        self.graphs: dict[int, list[Callable[[], None]]] = {}
+        self.holds_ns: list[int] = []
+        self.flushes = 0
+        self.prompt = False
         self.throttle: int | None = 0
         self.watched = 0
         self.numbers = itertools.count(4096, 4096)
@@ -55,6 +68,18 @@ class FakeGpu:
         if len(self.buffers[address]) < size:
             raise AssertionError(f"{size} bytes in a buffer of {len(self.buffers[address])}")
         return self.buffers[address]
+
+    def put(self, stream: int, work: Callable[[], None]) -> None:
+        """Put ``work`` into a stream, or into the graph that it is captured into."""
+        assert stream in self.streams, "no stream has this handle"
+        self.captures.get(stream, self.streams[stream]).append(work)
+        if self.prompt:
+            self.run(stream)
+
+    def require_no_capture(self, error: type[Exception]) -> None:
+        """Refuse what may not be done by a thread that captures a stream."""
+        if self.captures:
+            raise error("operation not permitted when stream is capturing")
 
     def run(self, stream: int) -> None:
         """Do all work of a stream."""
@@ -139,6 +164,7 @@ def make_pycuda(gpu: FakeGpu) -> dict[str, ModuleType]:
 
     def mem_alloc(size: int) -> DeviceAllocation:
         gpu.require_current(LogicError)
+        gpu.require_no_capture(LogicError)
         assert type(size) is int
         if size < 1:
             raise LogicError("cuMemAlloc failed: invalid argument")
@@ -174,6 +200,7 @@ def make_pycuda(gpu: FakeGpu) -> dict[str, ModuleType]:
 
     def copy_now(target: Any, source: Any) -> None:
         gpu.require_current(LogicError)
+        gpu.require_no_capture(LogicError)
         assert not any(gpu.streams.values()), "a copy overtakes what a stream still has to do"
         copy(target, source)
 
@@ -181,7 +208,54 @@ def make_pycuda(gpu: FakeGpu) -> dict[str, ModuleType]:
         gpu.require_current(LogicError)
         array = source if isinstance(target, DeviceAllocation) else target
         assert any(array is one for one in pinned), "the host's memory is not page-locked"
-        gpu.streams[stream.handle].append(lambda: copy(target, source))
+        gpu.put(stream.handle, lambda: copy(target, source))
+
+    def fill_later(dest: DeviceAllocation, data: int, count: int, stream: Any = None) -> None:
+        gpu.require_current(LogicError)
+        assert type(data) is type(count) is int
+        assert stream is not None
+        gpu.bytes_at(int(dest), 4 * count)
+        gpu.flushes += 1
+        gpu.put(stream.handle, lambda: None)
+
+    class Function:
+        def __init__(self) -> None:
+            self._format: str | None = None
+
+        def prepare(self, arg_types: str, shared: Any = None, texrefs: Any = ()) -> Function:
+            self._format = arg_types
+            return self
+
+        def prepared_async_call(
+            self, grid: Any, block: Any, stream: Any, *args: Any, shared_size: int = 0
+        ) -> None:
+            gpu.require_current(LogicError)
+            gpu.require_no_capture(LogicError)
+            assert self._format is not None, "prepare() comes first"
+            assert (len(grid), len(block)) == (2, 3)
+            struct.pack(self._format, *args)
+            gpu.holds_ns.append(args[0])
+            gpu.put(stream.handle, lambda: None)
+
+    class Module:
+        def __init__(self, entries: list[str]) -> None:
+            self._entries = entries
+
+        def get_function(self, name: str) -> Function:
+            if name not in self._entries:
+                raise LogicError("cuModuleGetFunction failed: named symbol not found")
+            return Function()
+
+        def __del__(self) -> None:
+            if not gpu.stack:
+                gpu.faults.append("a module ended outside of its context")
+
+    def module_from_buffer(buffer: Any, options: Any = (), message_handler: Any = None) -> Module:
+        gpu.require_current(LogicError)
+        text = bytes(memoryview(buffer))
+        assert text.endswith(b"\0"), "the driver reads PTX to its end"
+        assert text.lstrip().startswith(b".version")
+        return Module(re.findall(r"\.entry\s+(\w+)", text.decode()))
 
     class Stream:
         def __init__(self, flags: int = 0) -> None:
@@ -191,6 +265,7 @@ def make_pycuda(gpu: FakeGpu) -> dict[str, ModuleType]:
 
         def synchronize(self) -> None:
             gpu.require_current(LogicError)
+            gpu.require_no_capture(LogicError)
             gpu.run(self.handle)
 
         def __del__(self) -> None:
@@ -206,8 +281,13 @@ def make_pycuda(gpu: FakeGpu) -> dict[str, ModuleType]:
             gpu.require_current(LogicError)
             assert stream is not None, "the default stream waits for all others"
             self._at_s = None
-            gpu.streams[stream.handle].append(self._happen)
+            gpu.put(stream.handle, self._happen)
             return self
+
+        def query(self) -> bool:
+            gpu.require_current(LogicError)
+            gpu.require_no_capture(LogicError)
+            return self._at_s is not None
 
         def _happen(self) -> None:
             self._at_s = time.perf_counter()
@@ -217,6 +297,10 @@ def make_pycuda(gpu: FakeGpu) -> dict[str, ModuleType]:
             if self._at_s is None or other._at_s is None:
                 raise LogicError("cuEventElapsedTime failed: device not ready")
             return (self._at_s - other._at_s) * 1e3
+
+        def __del__(self) -> None:
+            if not gpu.stack:
+                gpu.faults.append("an event ended outside of its context")
 
     for value in (Error, LogicError, Context, Device, DeviceAllocation, Stream, Event, init):
         setattr(cuda, value.__name__, value)
@@ -229,6 +313,8 @@ def make_pycuda(gpu: FakeGpu) -> dict[str, ModuleType]:
         "memcpy_dtoh": copy_now,
         "memcpy_htod_async": copy_later,
         "memcpy_dtoh_async": copy_later,
+        "memset_d32_async": fill_later,
+        "module_from_buffer": module_from_buffer,
         "get_driver_version": lambda: 12040,
     }
     for name, function in names.items():
@@ -236,6 +322,87 @@ def make_pycuda(gpu: FakeGpu) -> dict[str, ModuleType]:
     package = ModuleType("pycuda")
     package.driver = cuda  # type: ignore[attr-defined]
     return {"pycuda": package, "pycuda.driver": cuda}
+
+
+_ERRORS = {
+    1: "CUDA_ERROR_INVALID_VALUE",
+    201: "CUDA_ERROR_INVALID_CONTEXT",
+    400: "CUDA_ERROR_INVALID_HANDLE",
+    401: "CUDA_ERROR_ILLEGAL_STATE",
+    901: "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED",
+}
+
+
+def make_libcuda(gpu: FakeGpu) -> Any:
+    """Return what ``ctypes`` would make of ``libcuda.so.1``: the driver's calls for graphs.
+
+    They are real C functions, so their arguments have to be of the right types.
+    """
+    handle, pointer = ctypes.c_void_p, ctypes.POINTER(ctypes.c_void_p)
+    captured: dict[int, list[Callable[[], None]]] = {}
+
+    def begin(stream: int, mode: int) -> int:
+        if not gpu.stack:
+            return 201
+        if stream not in gpu.streams or mode not in (0, 1, 2):
+            return 1
+        if stream in gpu.captures:
+            return 401
+        gpu.captures[stream] = []
+        return 0
+
+    def end(stream: int, graph: Any) -> int:
+        if stream not in gpu.captures:
+            return 401
+        number = next(gpu.numbers)
+        captured[number] = gpu.captures.pop(stream)
+        graph[0] = number
+        return 0
+
+    def instantiate(executable: Any, graph: int, flags: int) -> int:
+        if graph not in captured or flags:
+            return 1
+        if not captured[graph]:
+            return 901
+        number = next(gpu.numbers)
+        gpu.graphs[number] = captured[graph]
+        executable[0] = number
+        return 0
+
+    def launch(executable: int, stream: int) -> int:
+        if not gpu.stack:
+            return 201
+        if executable not in gpu.graphs or stream not in gpu.streams:
+            return 400
+        for work in gpu.graphs[executable]:
+            gpu.put(stream, work)
+        return 0
+
+    def destroy_executable(executable: int) -> int:
+        if not gpu.stack:
+            return 201
+        return 0 if gpu.graphs.pop(executable, None) is not None else 1
+
+    def destroy(graph: int) -> int:
+        return 0 if captured.pop(graph, None) is not None else 1
+
+    def name_of(status: int, name: Any) -> int:
+        name[0] = _ERRORS[status].encode()
+        return 0
+
+    signatures: dict[str, tuple[Any, ...]] = {
+        "cuStreamBeginCapture_v2": (begin, handle, ctypes.c_int),
+        "cuStreamEndCapture": (end, handle, pointer),
+        "cuGraphInstantiateWithFlags": (instantiate, pointer, handle, ctypes.c_ulonglong),
+        "cuGraphLaunch": (launch, handle, handle),
+        "cuGraphExecDestroy": (destroy_executable, handle),
+        "cuGraphDestroy": (destroy, handle),
+        "cuGetErrorName": (name_of, ctypes.c_int, ctypes.POINTER(ctypes.c_char_p)),
+    }
+    library = SimpleNamespace()
+    for name, (function, *arguments) in signatures.items():
+        setattr(library, name, ctypes.CFUNCTYPE(ctypes.c_int, *arguments)(function))
+    return library
 
 
 def make_pynvml(gpu: FakeGpu) -> dict[str, ModuleType]:

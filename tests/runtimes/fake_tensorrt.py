@@ -221,6 +221,7 @@ def make_tensorrt(version: str, gpu: FakeGpu) -> ModuleType:
             self._engine = engine
             self._addresses: dict[str, int] = {}
             self._took_ms: float | None = None
+            self._ran = False
 
         def set_tensor_address(self, name: str, memory: int) -> bool:
             assert type(memory) is int
@@ -231,18 +232,21 @@ def make_tensorrt(version: str, gpu: FakeGpu) -> ModuleType:
         def execute_async_v3(self, stream_handle: int) -> bool:
             gpu.require_current()
             assert type(stream_handle) is int
-            assert stream_handle in gpu.streams, "no stream has this handle"
             missing = set(self._engine._tensors) - set(self._addresses)
             assert not missing, f"no address was set for {missing}"
             assert self.profiler is None or not self.enqueue_emits_profile
+            if stream_handle in gpu.captures and not self._ran:
+                fail("IExecutionContext::enqueueV3: capture before the first run")
+                return False
             self._took_ms = None
-            gpu.streams[stream_handle].append(self._run)
+            gpu.put(stream_handle, self._run)
             return True
 
         def _run(self) -> None:
             start = time.perf_counter()
             self._engine._compute(self._addresses)
             self._took_ms = (time.perf_counter() - start) * 1e3
+            self._ran = True
 
         def report_to_profiler(self) -> bool:
             assert self._took_ms is not None, "the run has not ended"

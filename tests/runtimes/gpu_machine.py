@@ -12,8 +12,9 @@ import pytest
 
 from latbench.devices import CardFacts, fingerprint
 from latbench.devices.driver import Card
+from latbench.runtimes import cuda_graph
 from latbench.runtimes.cuda import Gpu, gpu_for
-from tests.runtimes.fake_cuda import FakeGpu, make_pycuda, make_pynvml
+from tests.runtimes.fake_cuda import FakeGpu, make_libcuda, make_pycuda, make_pynvml
 from tests.runtimes.fake_tensorrt import make_tensorrt
 
 VERSIONS = {"8.5.3.1": "v100", "8.6.1": "v100", "10.4.0": "v100", "11.4.0.12": "h100"}
@@ -33,14 +34,18 @@ def machine(
     )
     monkeypatch.setattr(fingerprint, "read_cards", lambda: ([card], None))
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    library = make_libcuda(gpu)
+    monkeypatch.setattr(cuda_graph, "_library", lambda: library)
+    cuda_graph._function.cache_clear()
     gpu_for.cache_clear()
     yield gpu
     if gpu.stack:  # by an exception that holds the frame that holds it
         gc.collect()
-    left = (gpu.stack, gpu.buffers, gpu.faults, gpu.watched)
+    left = (gpu.stack, gpu.buffers, gpu.faults, gpu.watched, gpu.captures, gpu.graphs)
     gpu_for.cache_clear()
+    cuda_graph._function.cache_clear()
     monkeypatch.setattr(Gpu, "_holding", None)
-    assert left == ([], {}, [], 0)
+    assert left == ([], {}, [], 0, {}, {})
 
 
 def put(monkeypatch: pytest.MonkeyPatch, gpu: FakeGpu, version: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import struct
 from types import ModuleType
 from typing import Any
 
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from tests.runtimes.fake_cuda import FakeGpu, make_pycuda
+from tests.runtimes.fake_cuda import FakeGpu, make_libcuda, make_pycuda
 from tests.runtimes.fake_tensorrt import make_tensorrt
 
 
@@ -111,6 +113,57 @@ def test_results_are_not_there_before_the_wait(machine: Machine) -> None:
     context.execute_async_v3(machine.stream.handle)
     with pytest.raises(AssertionError, match="a copy overtakes"):
         machine.cuda.memcpy_dtoh(np.zeros(2, np.float32), buffers["y"])
+
+
+def test_while_a_stream_is_captured_nothing_waits_or_allocates(machine: Machine) -> None:
+    """CUDA would end the capture with an error; what is captured is not run."""
+    context, buffers = machine.ready()
+    context.execute_async_v3(machine.stream.handle)
+    machine.stream.synchronize()
+    driver = make_libcuda(machine.gpu)
+    event = machine.cuda.Event()
+    assert driver.cuStreamBeginCapture_v2(machine.stream.handle, 1) == 0
+    for what in (
+        machine.stream.synchronize,
+        event.query,
+        lambda: machine.cuda.mem_alloc(8),
+        lambda: machine.cuda.memcpy_dtoh(np.zeros(2, np.float32), buffers["y"]),
+    ):
+        with pytest.raises(machine.cuda.LogicError, match="stream is capturing"):
+            what()
+    assert context.execute_async_v3(machine.stream.handle)
+    assert len(machine.gpu.captures[machine.stream.handle]) == 1
+    assert machine.gpu.streams[machine.stream.handle] == []
+
+
+def test_the_driver_refuses_what_is_no_graph(machine: Machine) -> None:
+    """By the status that it returns, and by the types of its arguments."""
+    driver = make_libcuda(machine.gpu)
+    graph = ctypes.c_void_p()
+    assert driver.cuStreamEndCapture(machine.stream.handle, ctypes.byref(graph)) == 401
+    assert driver.cuGraphLaunch(7, machine.stream.handle) == 400
+    driver.cuStreamBeginCapture_v2(machine.stream.handle, 1)
+    assert driver.cuStreamEndCapture(machine.stream.handle, ctypes.byref(graph)) == 0
+    executable = ctypes.c_void_p()
+    assert driver.cuGraphInstantiateWithFlags(ctypes.byref(executable), graph, 0) == 901
+    assert [driver.cuGraphDestroy(graph) for _ in range(2)] == [0, 1]
+    with pytest.raises(ctypes.ArgumentError):
+        driver.cuGraphLaunch(1.5, machine.stream.handle)
+
+
+def test_a_kernel_is_found_by_its_name_and_launched_with_its_types(machine: Machine) -> None:
+    """PTX ends with a zero byte; arguments are of the types that were prepared."""
+    ptx = b".version 6.0\n.entry spin(.param .u64 n) { ret; }\0"
+    with pytest.raises(AssertionError, match="reads PTX to its end"):
+        machine.cuda.module_from_buffer(ptx[:-1])
+    module = machine.cuda.module_from_buffer(ptx)
+    with pytest.raises(machine.cuda.LogicError, match="named symbol not found"):
+        module.get_function("spun")
+    kernel = module.get_function("spin")
+    with pytest.raises(AssertionError, match=r"prepare\(\) comes first"):
+        kernel.prepared_async_call((1, 1), (1, 1, 1), machine.stream, 1)
+    with pytest.raises(struct.error):
+        kernel.prepare("Q").prepared_async_call((1, 1), (1, 1, 1), machine.stream, 0.5)
 
 
 @pytest.mark.parametrize("name", ["mem_alloc", "Stream", "Event", "mem_get_info"])

@@ -17,10 +17,11 @@ from onnx import TensorProto, helper
 
 import latbench
 from latbench.errors import LatbenchError, MeasurementError, UnavailableError, UsageError
-from latbench.runtimes import Runtime, random_inputs
+from latbench.runtimes import Runtime, cuda_graph, random_inputs
+from latbench.runtimes.run_times import RunTimes
 from latbench.runtimes.runtime import Session
 from latbench.runtimes.tensorrt import TensorRt
-from latbench.runtimes.tensorrt_session import RunTimes, TensorRtSession
+from latbench.runtimes.tensorrt_session import TensorRtSession
 from latbench.spaces import TensorSpec, Workload
 from latbench.target import Target
 from latbench.testing.runtimes import RuntimeSuite
@@ -33,6 +34,7 @@ class OnFakes(RuntimeSuite):
 
     version: ClassVar[str]
     precision: ClassVar[str] = "fp32"
+    options: ClassVar[dict[str, str]] = {}
 
     @pytest.fixture(autouse=True)
     def gpu(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeGpu]:
@@ -44,7 +46,7 @@ class OnFakes(RuntimeSuite):
         return TensorRt()
 
     def make_target(self, runtime: Runtime, batch: int = 1) -> Target:
-        return runtime.target(self.device, self.precision, batch)
+        return runtime.target(self.device, self.precision, batch, options=self.options)
 
 
 class TestTensorRt85(OnFakes):
@@ -65,6 +67,14 @@ class TestTensorRt10(OnFakes):
 class TestTensorRt11(OnFakes):
     version = "11.4.0.12"
     device = "h100"
+
+
+class TestTensorRt10AsGraph(TestTensorRt10):
+    options = {"launch": "graph"}  # noqa: RUF012
+
+
+class TestTensorRt11ByTheGpusClock(TestTensorRt11):
+    options = {"clock": "gpu", "l2": "cold"}  # noqa: RUF012
 
 
 class TestTensorRt10InHalfPrecision(TestTensorRt10):
@@ -146,7 +156,7 @@ def test_the_level_of_the_builder_is_part_of_the_target(network: Workload) -> No
     """A level is set as asked for, and makes another target and another engine."""
     plain, fast = compiled(network, "v100"), compiled(network, "v100", optimisation="0")
     assert [head_of(session)["level"] for session in (plain, fast)] == [3, 0]
-    assert plain.engine_sha256 != fast.engine_sha256
+    assert plain.build["engine_sha256"] != fast.build["engine_sha256"]
 
 
 @pytest.mark.parametrize("version", ["8.5.3.1"], indirect=True)
@@ -199,11 +209,11 @@ def test_a_second_sweep_builds_nothing(gpu: FakeGpu, network: Workload, device: 
     """Equal workloads of equal targets share an engine, in another process too."""
     first = compiled(network, device)
     assert gpu.builds == 1
-    assert first.built_ms > 0
+    assert first.build["built_ms"] > 0
     second = compiled(dataclasses.replace(network, name="another name"), device)
     assert gpu.builds == 1
-    assert second.built_ms is None
-    assert second.engine_sha256 == first.engine_sha256
+    assert second.build["built_ms"] is None
+    assert second.build["engine_sha256"] == first.build["engine_sha256"]
     compiled(network, device, "fp16")
     assert gpu.builds == 2
 
@@ -216,11 +226,11 @@ def test_an_engine_of_another_version_is_not_used(
     compiled(network, "v100").close()
     files = kept(tmp_path)
     put(monkeypatch, gpu, "8.6.1")
-    assert compiled(network, "v100").built_ms is not None
+    assert compiled(network, "v100").build["built_ms"] is not None
     assert gpu.builds == 2
     for new in set(kept(tmp_path)) - set(files):
         new.write_bytes(files[0].read_bytes())  # what nobody should do
-    assert compiled(network, "v100").built_ms is not None
+    assert compiled(network, "v100").build["built_ms"] is not None
     assert gpu.builds == 3
 
 
@@ -230,7 +240,7 @@ def test_a_damaged_engine_is_built_anew(gpu: FakeGpu, network: Workload, tmp_pat
     compiled(network, "v100").close()
     for file in kept(tmp_path):
         file.write_bytes(file.read_bytes()[:-1])
-    assert compiled(network, "v100").built_ms is not None
+    assert compiled(network, "v100").build["built_ms"] is not None
     assert gpu.builds == 2
 
 
@@ -313,14 +323,110 @@ def test_three_times_are_kept_apart(network: Workload, device: str) -> None:
     for gpu_ms, enqueue_ms, e2e_ms in zip(
         times.gpu_ms, times.enqueue_ms, times.e2e_ms, strict=True
     ):
-        assert 0 < gpu_ms < e2e_ms
+        assert gpu_ms > 0
         assert 0 < enqueue_ms < e2e_ms
+    assert times.hidden
 
 
 def test_work_that_waits_for_the_host_is_told() -> None:
     """Where the GPU waits for launches, the time between events is not the engine's own."""
-    assert RunTimes((1.0, 1.0), (0.9, 0.9), (1.1, 1.1)).enqueue_bound
-    assert not RunTimes((1.0, 1.0), (0.7, 0.7), (1.1, 1.1)).enqueue_bound
+    assert RunTimes((1.0, 1.0), (0.9, 0.9), (1.1, 1.1), hidden=True).enqueue_bound
+    assert not RunTimes((1.0, 1.0), (0.7, 0.7), (1.1, 1.1), hidden=True).enqueue_bound
+
+
+# Launches and clocks
+
+
+def test_a_graph_is_one_launch_of_the_same_work(
+    gpu: FakeGpu, network: Workload, device: str
+) -> None:
+    """It is captured after a first run, computes the same, and ends with the session."""
+    plain, graph = compiled(network, device), compiled(network, device, launch="graph")
+    assert len(gpu.graphs) == 1
+    inputs = {spec.name: np.full(spec.shape, -0.5, spec.dtype) for spec in network.inputs}
+    np.testing.assert_array_equal(graph.outputs(inputs)[0], plain.outputs(inputs)[0])
+    launched = sys.modules["tensorrt"].IExecutionContext.execute_async_v3
+    try:
+        sys.modules["tensorrt"].IExecutionContext.execute_async_v3 = None
+        graph.run_once()
+    finally:
+        sys.modules["tensorrt"].IExecutionContext.execute_async_v3 = launched
+    graph.close()
+    assert gpu.graphs == {}
+    with pytest.raises(LatbenchError, match="closed; compile the workload again"):
+        graph.begin()
+
+
+@pytest.mark.parametrize("version", ["10.4.0"], indirect=True)
+def test_copies_are_a_part_of_the_graph(gpu: FakeGpu, network: Workload) -> None:
+    """Inputs are brought and outputs fetched by the replay, from and to the same memory."""
+    session = compiled(network, "v100", launch="graph", transfers="both")
+    expected = session.outputs(random_inputs(network.inputs))[0]
+    for buffer in gpu.buffers.values():
+        buffer[:] = bytes(len(buffer))
+    session.run_once()
+    (fetched,) = session._execution._copied[1].values()
+    np.testing.assert_array_equal(fetched, expected)
+
+
+@pytest.mark.parametrize("version", ["10.4.0"], indirect=True)
+@pytest.mark.parametrize("what", ["refused", "empty"])
+def test_what_cannot_be_captured_is_told(
+    monkeypatch: pytest.MonkeyPatch, gpu: FakeGpu, network: Workload, what: str
+) -> None:
+    """The stream is usable again afterwards, and nothing is left."""
+    trt = sys.modules["tensorrt"]
+    launched = trt.IExecutionContext.execute_async_v3
+
+    def launch(context: Any, stream: int) -> bool:
+        capturing = bool(gpu.captures)
+        return (what == "empty") if capturing else bool(launched(context, stream))
+
+    monkeypatch.setattr(trt.IExecutionContext, "execute_async_v3", launch)
+    says = {
+        "refused": "tensorrt cannot run it: it gives no reason",
+        "empty": r"as a CUDA graph \(cuGraphInstantiateWithFlags: CUDA_ERROR_STREAM_CAPTURE_INV.*"
+        "use launch=stream",
+    }
+    with pytest.raises(MeasurementError, match=says[what]):
+        compiled(network, "v100", launch="graph")
+    assert (gpu.captures, gpu.graphs, gpu.stack) == ({}, {}, [])
+
+
+@pytest.mark.parametrize("version", ["10.4.0"], indirect=True)
+@pytest.mark.usefixtures("gpu")
+def test_an_old_driver_has_no_graphs(monkeypatch: pytest.MonkeyPatch, network: Workload) -> None:
+    """The reason says which one has."""
+    monkeypatch.delattr(cuda_graph._library(), "cuGraphInstantiateWithFlags")
+    with pytest.raises(UnavailableError, match=r"launch=graph needs one of CUDA 11\.4 or newer"):
+        compiled(network, "v100", launch="graph")
+
+
+def test_the_gpus_clock_holds_the_stream(gpu: FakeGpu, network: Workload, device: str) -> None:
+    """Runs are begun and not waited for; its events end with the session."""
+    session = compiled(network, device, clock="gpu")
+    assert TensorRt().target(device, options={"clock": "gpu"}).mode == "device"
+    assert session.clock is not None
+    gpu.holds_ns.clear()
+    assert session.clock.time(session.begin, 2) > 0
+    assert len(gpu.holds_ns) == 1
+    assert session.clock.hidden
+    gpu.prompt = True
+    session.clock.time(session.begin, 1)
+    assert not session.clock.hidden
+    assert gpu.flushes == 0
+
+
+def test_a_cold_cache_is_written_over(gpu: FakeGpu, network: Workload, device: str) -> None:
+    """Before each run, by either clock; the memory for it is allocated once."""
+    for options in ({"clock": "gpu", "l2": "cold"}, {"l2": "cold"}):
+        session = compiled(network, device, **options)
+        gpu.flushes = 0
+        session.clock.time(session.begin, 3)
+        assert gpu.flushes == 3
+        assert sorted(map(len, gpu.buffers.values()))[-1] == 256 * 2**20
+        session.close()
+        assert gpu.buffers == {}
 
 
 # Kernels

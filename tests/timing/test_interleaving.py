@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 
 from latbench.errors import UsageError
-from latbench.timing import Clock, Counters, Digest, Protocol, Round, WarmUp, interleave
+from latbench.timing import (
+    Clock,
+    Counters,
+    Digest,
+    Protocol,
+    Round,
+    WarmUp,
+    interleave,
+    undisturbed_ms,
+)
 
 PROTOCOL = Protocol(bootstrap=200, round_runs=30, round_ms=15.0, round_cap_ms=60.0)
 
@@ -299,3 +308,27 @@ def test_no_subjects_need_no_time(time: Time) -> None:
     """Nothing is told about nobody."""
     log = time()
     assert (log.warm, log.rounds, log.done, log.failed) == ({}, [], {}, {})
+
+
+def test_a_subject_may_bring_its_own_clock(time: Time, clock: Any) -> None:
+    """A device's events time it; the others, and the sentinel, keep the common clock."""
+
+    class Twice:
+        resolution_ns = overhead_ns = 1.0
+
+        def time(self, run_once: Callable[[], object], inner: int) -> int:
+            return 2 * int(clock.time(run_once, inner))
+
+    passes: list[Digest] = []
+    log = time(
+        *[steady(name) for name in "ab"],
+        clocks={"b": Twice()},
+        sentinel=lambda: 1.0,
+        on_sentinel=passes.append,
+    )
+    assert [log.of(name)[0].median_ms for name in "ab"] == [1.0, 2.0]
+    assert log.warm["b"].first_run_ms == 2.0
+    assert undisturbed_ms(passes[:1]) == 1.0
+    passes.clear()
+    time(steady("a"), sentinel=lambda: 1.0, on_sentinel=passes.append, sentinel_clock=Twice())
+    assert undisturbed_ms(passes[:1]) == 2.0
