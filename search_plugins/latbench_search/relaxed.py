@@ -72,11 +72,13 @@ def correlated_sample(log_chances: Tensor, uniform: Tensor, temperature: float) 
     # What the noise is like given the winner, written as uniform draws that do not depend on the
     # chances: of the winner, and of the others below it.
     with torch.no_grad():
-        chances = log_chances.exp()
-        log_winner = ((uniform.log() / chances) * hard).sum(-1, keepdim=True)
-        log_others = uniform.log() - chances * log_winner
-    below = -(-log_others / log_chances.exp() - log_winner).log()
-    redrawn = torch.where(hard > 0, -(-log_winner).log(), below)
+        # Of minus the logarithms of these draws, the logarithms: a chance may be too small for a
+        # float, and must neither be divided by nor lost.
+        winner = -(noisy * hard).sum(-1, keepdim=True)
+        left = -uniform.log() - (log_chances + winner).exp()
+        others = left.clamp(min=torch.finfo(left.dtype).tiny).log()
+    below = -torch.logaddexp(others - log_chances, winner)
+    redrawn = torch.where(hard > 0, -winner, below)
     sample = (noisy / temperature).softmax(-1)
     again = (redrawn / temperature).softmax(-1)
     return CorrelatedSample(

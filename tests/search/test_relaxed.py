@@ -136,6 +136,20 @@ def test_a_rare_option_is_drawn_at_its_rate() -> None:
     assert (abs(drawn - expected) < 4 * np.sqrt(expected)).all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_chance_too_small_for_a_float_spoils_nothing(dtype: torch.dtype) -> None:
+    """The option is not drawn, and values and gradients of the others stay finite."""
+    leaf = torch.tensor([0.0, 1.0, -2000.0], dtype=dtype, requires_grad=True)
+    noise = uniform(1000, 3, 4).to(dtype).clamp(1e-7, 1 - 1e-7)
+    sample = correlated_sample(leaf.log_softmax(-1), noise, TEMPERATURE)
+    assert float(sample.hard[:, 2].sum()) == 0
+    loss = unbiased(sample.log_chance, sample.hard[:, 0], (sample.relaxed**2)[:, 0])
+    (slope,) = torch.autograd.grad(loss, leaf)
+    assert bool(torch.isfinite(sample.relaxed).all())
+    assert bool(torch.isfinite(slope).all())
+    assert float(slope[0].abs()) > 1e-3
+
+
 def test_a_cold_sample_is_one_hot() -> None:
     """As the temperature goes to zero the sample goes to its largest entry."""
     (given, *_) = logits()
