@@ -36,7 +36,7 @@ class OneShotSearcher(Searcher):
     learned chances, all distinct and within the limit. The best of them is the result.
 
     A subclass stores its hyperparameters, among them those of
-    :class:`~latbench.training.one_shot.AlphaConfig` and ``finalists``, and implements
+    :class:`~latbench.training.config.AlphaConfig` and ``finalists``, and implements
     :meth:`_learn_weights` and :meth:`_learn_architecture`.
 
     Attributes:
@@ -47,8 +47,6 @@ class OneShotSearcher(Searcher):
     task: SearchTask
     state: OneShotState
 
-    follows_penalty: ClassVar[bool] = True
-    """Whether the task's penalty has a part in it; else latencies join as the algorithm has it."""
     momentum: ClassVar[float] = 0.0
     """Adam's first coefficient for the architecture."""
 
@@ -59,6 +57,11 @@ class OneShotSearcher(Searcher):
     warmup: float
 
     # What a subclass implements
+
+    @property
+    def follows_penalty(self) -> bool:
+        """Whether the task's penalty has a part in it; else latencies join by other ways."""
+        return True
 
     def _alpha(self, task: SearchTask) -> Alpha:
         """Return the architecture parameters to begin with."""

@@ -79,8 +79,8 @@ class ProxylessNAS(OneShotSearcher):
         self.finalists = finalists
 
     @property
-    def follows_penalty(self) -> bool:  # type: ignore[override]
-        """Whether the task's penalty has a part in it."""
+    def follows_penalty(self) -> bool:
+        """See :class:`~latbench.one_shot_searcher.OneShotSearcher`."""
         return self.mode != "reinforce"
 
     def _check(self, task: SearchTask) -> None:

@@ -33,7 +33,6 @@ class UNAS(OneShotSearcher):
     """
 
     kind = "unas"
-    follows_penalty = False
     momentum = 0.5
 
     def __init__(
@@ -84,6 +83,11 @@ class UNAS(OneShotSearcher):
         self.ramp = ramp
         self.latency_draws = latency_draws
         self.finalists = finalists
+
+    @property
+    def follows_penalty(self) -> bool:
+        """See :class:`~latbench.one_shot_searcher.OneShotSearcher`."""
+        return False
 
     def _check(self, task: SearchTask) -> None:
         super()._check(task)
