@@ -204,10 +204,8 @@ class OneShotSearcher(Searcher):
             "most_likely_ms": float(task.latency_ms(likeliest[np.newaxis])[0]),
         }
         if task.expected is not None:
-            names = [choice.name for choice in space.choices]
             probabilities = [given.detach() for given in self.state.alpha.probabilities()]
-            expected = task.expected(dict(zip(names, probabilities, strict=True)))
-            details["expected_ms"] = float(expected)
+            details["expected_ms"] = float(task.expected(space.by_choice(probabilities)))
         return SearchResult(
             kind=self.kind,
             params=self.get_params(),

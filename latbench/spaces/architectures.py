@@ -6,10 +6,10 @@ import hashlib
 import json
 import math
 from abc import ABC
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from latbench.registry import nearest
 from latbench.spaces.graph import IntArray
 
 FloatArray = npt.NDArray[np.float64]
+_T = TypeVar("_T")
 
 FORMAT = "latbench-architecture"
 FORMAT_VERSION = 1
@@ -81,6 +82,10 @@ class Architectures(ABC):
     def sizes(self) -> tuple[int, ...]:
         """The number of options of each choice."""
         return tuple(len(choice.options) for choice in self.choices)
+
+    def by_choice(self, values: Iterable[_T]) -> dict[str, _T]:
+        """Return ``values``, one a choice in their order, by the names of the choices."""
+        return dict(zip((choice.name for choice in self.choices), values, strict=True))
 
     def sample(self, rng: np.random.Generator, n: int) -> IntArray:
         """Return ``n`` architectures (n, choices), every option equally likely; may repeat."""

@@ -42,8 +42,7 @@ def latency_pull(
     chances = [given.detach().requires_grad_() for given in probabilities]
     if task.penalty is None or task.expected is None:
         return LatencyPull(1.0, [torch.zeros_like(given) for given in chances], None)
-    names = [choice.name for choice in task.space.choices]
-    expected = task.expected(dict(zip(names, chances, strict=True)))
+    expected = task.expected(task.space.by_choice(chances))
     loss, latency = (value.detach().requires_grad_() for value in (task_loss, expected))
     penalised = task.penalty(loss, latency)
     scale, slope = torch.autograd.grad(penalised, (loss, latency), materialize_grads=True)

@@ -218,8 +218,7 @@ class OneShotState:
         self._notes.clear()
         self.history.append({"step": self.step, **row})
         events.on_step(self.step, row)
-        names = [choice.name for choice in self.task.space.choices]
-        events.on_chances(self.step, dict(zip(names, chances, strict=True)))
+        events.on_chances(self.step, self.task.space.by_choice(chances))
 
     def _broken(self, name: str, step: int, value: float) -> LatbenchError:
         """Return what is raised where ``name`` of ``step``, counted from 0, is not finite."""

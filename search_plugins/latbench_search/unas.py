@@ -176,8 +176,7 @@ class UNAS(OneShotSearcher):
         X = task.space.check(X)
         told = task.latency_ms(X) if task.measure is None else task.measure(X)
         latency_ms = torch.as_tensor(told, dtype=torch.float32, device=task.device)
-        names = [choice.name for choice in task.space.choices]
-        relaxed_ms = control({name: one.relaxed for name, one in zip(names, samples, strict=True)})
+        relaxed_ms = control(task.space.by_choice(one.relaxed for one in samples))
         log_chance = torch.stack([one.log_chance for one in samples]).sum(0)
         state.note("expected_ms", latency_ms.mean())
         hinges = [
