@@ -17,8 +17,9 @@ class EdgeAlpha(Alpha):
     1806.09055, eq. 2). The chances are those under the export rule, which keeps the two edges of a
     node with the strongest operation other than ``none``, and that operation: an operation's is its
     weight among those other than ``none``, and a pair of edges has the product of its two largest
-    weights, over the sum of all pairs'. Both are certain where the weights are, so the expected
-    latency is that of the exported cell, not of all its edges.
+    weights, over the sum of all pairs'. Where each edge has settled on an operation or on ``none``,
+    and two a node are left, both are certain: the expected latency is that of the exported cell,
+    not of all its edges.
     """
 
     def __init__(self, space: SearchSpace, rng: np.random.Generator, deviation: float) -> None:
@@ -37,31 +38,27 @@ class EdgeAlpha(Alpha):
             for _, edges in space.edge_groups
         )
 
-    def _kept(self) -> list[Tensor]:
-        """Return the weights of operations other than ``none``, (edges, operations) a node."""
-        return [logits.softmax(-1)[:, 1:] for logits in self.logits]
+    def log_chances(self) -> list[Tensor]:
+        """See :class:`~latbench.training.alpha.Alpha`."""
+        found: dict[str, Tensor] = {}
+        for (pair, edges), logits in zip(self.space.edge_groups, self.logits, strict=True):
+            strengths = logits.log_softmax(-1)[:, 1:].max(-1).values
+            products = torch.stack([strengths[a] + strengths[b] for a, b in self._pairs[pair]])
+            found[pair] = products.log_softmax(-1)
+            found.update(zip(edges, logits[:, 1:].log_softmax(-1), strict=True))
+        return [found[choice.name] for choice in self.space.choices]
 
     def probabilities(self) -> list[Tensor]:
         """See :class:`~latbench.training.alpha.Alpha`."""
-        found: dict[str, Tensor] = {}
-        for (pair, edges), kept in zip(self.space.edge_groups, self._kept(), strict=True):
-            strengths = kept.max(-1).values
-            products = torch.stack([strengths[a] * strengths[b] for a, b in self._pairs[pair]])
-            found[pair] = products / products.sum()
-            found.update(zip(edges, kept / kept.sum(-1, keepdim=True), strict=True))
-        return [found[choice.name] for choice in self.space.choices]
-
-    def log_chances(self) -> list[Tensor]:
-        """See :class:`~latbench.training.alpha.Alpha`."""
-        return [given.log() for given in self.probabilities()]
+        return [given.exp() for given in self.log_chances()]
 
     def mixing(self) -> list[Tensor]:
         """See :class:`~latbench.training.alpha.Alpha`; no distributions: every edge runs."""
         found: dict[str, Tensor] = {}
-        for (pair, edges), kept in zip(self.space.edge_groups, self._kept(), strict=True):
+        for (pair, edges), logits in zip(self.space.edge_groups, self.logits, strict=True):
             # Each edge stands in as many pairs as there are other edges.
-            found[pair] = kept.new_full((len(self._pairs[pair]),), 1 / (len(edges) - 1))
-            found.update(zip(edges, kept, strict=True))
+            found[pair] = logits.new_full((len(self._pairs[pair]),), 1 / (len(edges) - 1))
+            found.update(zip(edges, logits.softmax(-1)[:, 1:], strict=True))
         return [found[choice.name] for choice in self.space.choices]
 
 
