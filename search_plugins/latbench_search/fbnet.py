@@ -5,12 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from latbench.one_shot_searcher import OneShotSearcher
-from latbench.training.task import SearchTask
-from latbench_search.relaxed import check_temperatures, gumbel_softmax
+from latbench_search.annealed import Annealed
 
 
-class FBNet(OneShotSearcher):
+class FBNet(Annealed):
     """Trains weights and chances in turn on Gumbel-softmax mixtures that grow harder.
 
     The temperature falls exponentially from ``hot`` at the first step to ``cold`` at the last. The
@@ -35,29 +33,10 @@ class FBNet(OneShotSearcher):
         The paper alternates whole epochs, 80 % of the images for the weights and 20 % for the
         architecture; ``every`` is the like. Its rate is 0.01 over 80 epochs of ImageNet.
         """
-        self.rate = rate
-        self.weight_decay = weight_decay
-        self.every = every
-        self.warmup = warmup
-        self.hot = hot
-        self.cold = cold
-        self.finalists = finalists
+        super().__init__(rate, weight_decay, every, warmup, hot, cold, finalists)
 
-    def _check(self, task: SearchTask) -> None:
-        super()._check(task)
-        check_temperatures(self.hot, self.cold)
-
-    @property
-    def temperature(self) -> float:
-        """The temperature of this step."""
-        past = self.state.step / max(1, self.state.total - 1)
+    def _cooled(self, past: float) -> float:
         return float(self.hot * (self.cold / self.hot) ** past)
-
-    def _sample(self) -> list[Tensor]:
-        return [
-            gumbel_softmax(given, self.state.uniform(len(given)), self.temperature)
-            for given in self.state.alpha.log_chances()
-        ]
 
     def _learn_weights(self, images: Tensor, labels: Tensor) -> None:
         with torch.no_grad():

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-
-from latbench.errors import UsageError
 
 
 def gumbel_softmax(log_chances: Tensor, uniform: Tensor, temperature: float) -> Tensor:
@@ -23,19 +20,6 @@ def gumbel_softmax(log_chances: Tensor, uniform: Tensor, temperature: float) -> 
         temperature: above zero.
     """
     return ((log_chances + _gumbel(uniform)) / temperature).softmax(-1)
-
-
-def check_temperatures(hot: float, cold: float) -> None:
-    """Refuse temperatures between which nothing can be relaxed.
-
-    Raises:
-        UsageError: one is not above zero, or ``cold`` is above ``hot``.
-    """
-    if not (math.isfinite(hot) and 0 < cold <= hot):
-        raise UsageError(
-            f"the temperatures are hot={hot} and cold={cold}; they must be above zero, and cold "
-            "at most hot"
-        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from latbench.one_shot_searcher import OneShotSearcher
-from latbench.training.task import SearchTask
-from latbench_search.relaxed import check_temperatures, gumbel_softmax
+from latbench_search.annealed import Annealed
 
 
-class SNAS(OneShotSearcher):
+class SNAS(Annealed):
     """Trains weights and chances together on the training images, through concrete samples.
 
     One loss, one pass back: there is no second level, so no validation images are used. The weights
@@ -32,30 +30,14 @@ class SNAS(OneShotSearcher):
 
         The paper's rate is 3e-4 over 150 epochs; the defaults suit some hundred steps.
         """
-        self.rate = rate
-        self.weight_decay = weight_decay
-        self.every = every
-        self.warmup = warmup
-        self.hot = hot
-        self.cold = cold
-        self.finalists = finalists
+        super().__init__(rate, weight_decay, every, warmup, hot, cold, finalists)
 
-    def _check(self, task: SearchTask) -> None:
-        super()._check(task)
-        check_temperatures(self.hot, self.cold)
-
-    @property
-    def temperature(self) -> float:
-        """The temperature of this step."""
-        past = self.state.step / max(1, self.state.total - 1)
+    def _cooled(self, past: float) -> float:
         return self.hot + (self.cold - self.hot) * past
 
     def _learn_weights(self, images: Tensor, labels: Tensor) -> None:
         state = self.state
-        weights = [
-            gumbel_softmax(given, state.uniform(len(given)), self.temperature)
-            for given in state.alpha.log_chances()
-        ]
+        weights = self._sample()
         due = state.architecture_is_due
         logits = state.supernet.mixed(images, weights if due else [w.detach() for w in weights])
         loss = state.losses(logits, labels, smoothed=True).mean()
