@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-import latbench
 from latbench.errors import UsageError
 from latbench.spaces.mixing import MixedNetwork, Options
 from latbench.spaces.space import SearchSpace
@@ -61,18 +60,6 @@ def data() -> ImageData:
         Split(torch.randn(8, 1, 2, 2, generator=generator), torch.arange(8) % 2) for _ in range(3)
     )
     return ImageData("noise", 2, train, validation, test, {"name": "noise"})
-
-
-@pytest.fixture(scope="module")
-def space() -> SearchSpace:
-    """Four places."""
-    return latbench.space(
-        "digits-mobilenet",
-        settings=[[8, 2, 1], [12, 2, 2]],
-        image_size=8,
-        stem_width=8,
-        head_width=16,
-    )
 
 
 def begun(space: SearchSpace, order: int) -> DARTS:
@@ -127,9 +114,9 @@ def looked_ahead(searcher: DARTS, shift: Tensor) -> float:
     return float(seen)
 
 
-def test_second_order_is_the_slope_of_looking_ahead(space: SearchSpace) -> None:
+def test_second_order_is_the_slope_of_looking_ahead(small: SearchSpace) -> None:
     """It equals finite differences of the loss after the weights' next step."""
-    searcher = begun(space, order=2)
+    searcher = begun(small, order=2)
     found = followed(searcher)[0]
     for option in range(len(found)):
         shift = torch.zeros(len(found))
@@ -138,39 +125,39 @@ def test_second_order_is_the_slope_of_looking_ahead(space: SearchSpace) -> None:
         assert float(found[option]) == pytest.approx(slope, rel=0.02, abs=2e-4)
 
 
-def test_first_order_is_not_that_slope(space: SearchSpace) -> None:
+def test_first_order_is_not_that_slope(small: SearchSpace) -> None:
     """The two orders differ where the weights' step matters: the test above can fail."""
-    first, second = (followed(begun(space, order=order))[0] for order in (1, 2))
+    first, second = (followed(begun(small, order=order))[0] for order in (1, 2))
     assert float((first - second).norm() / second.norm()) > 0.05
 
 
-def test_looking_ahead_leaves_the_weights(space: SearchSpace) -> None:
+def test_looking_ahead_leaves_the_weights(small: SearchSpace) -> None:
     """After a second-order step of the architecture they are the same bit for bit."""
-    searcher = begun(space, order=2)
+    searcher = begun(small, order=2)
     before = searcher.state.weights[0].detach().clone()
     searcher._learn_architecture(*searcher.state.train.draw())
     assert torch.equal(searcher.state.weights[0], before)
 
 
 @pytest.mark.parametrize("order", [1, 2])
-def test_a_real_supernet_is_searched(space: SearchSpace, order: int) -> None:
+def test_a_real_supernet_is_searched(small: SearchSpace, order: int) -> None:
     """On the digits, with its batch norms' scales held and their statistics alive."""
     digits = load_data("digits", image_size=8, channels=1)
     task: dict[str, Any] = {
         "target_ms": 50.0,
         "score": lambda X: X.sum(axis=1) / 100.0,
         "predict_ms": lambda X: 1.0 + X.sum(axis=1),
-        "supernet": space.supernet(seed=1),
+        "supernet": small.supernet(seed=1),
         "data": digits,
         "train": TrainConfig(steps=4, batch=16),
     }
-    result = DARTS(order=order, finalists=1).run(SearchTask(space, None, **task))
+    result = DARTS(order=order, finalists=1).run(SearchTask(small, None, **task))
     assert result.evaluations == 1
     norms = [one for one in task["supernet"].modules() if isinstance(one, _BatchNorm)]
     assert all(bool((one.weight == 1).all()) and bool((one.bias == 0).all()) for one in norms)
 
 
-def test_another_order_is_refused(space: SearchSpace) -> None:
+def test_another_order_is_refused(small: SearchSpace) -> None:
     """There are two."""
     with pytest.raises(UsageError, match="order is 3"):
-        begun(space, order=3)
+        begun(small, order=3)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-import latbench
 from latbench.errors import UsageError
 from latbench.one_shot_searcher import OneShotSearcher
 from latbench.spaces.space import SearchSpace
@@ -19,18 +18,6 @@ from latbench_search.fbnet import FBNet
 from latbench_search.relaxed import gumbel_softmax
 from latbench_search.snas import SNAS
 from latbench_search.unas import UNAS
-
-
-@pytest.fixture(scope="module")
-def space() -> SearchSpace:
-    """Four places."""
-    return latbench.space(
-        "digits-mobilenet",
-        settings=[[8, 2, 1], [12, 2, 2]],
-        image_size=8,
-        stem_width=8,
-        head_width=16,
-    )
 
 
 def begun(searcher: OneShotSearcher, space: SearchSpace, **changes: Any) -> Any:
@@ -50,9 +37,9 @@ def begun(searcher: OneShotSearcher, space: SearchSpace, **changes: Any) -> Any:
     return searcher
 
 
-def test_fbnets_temperature_falls_exponentially_from_the_first_step(space: SearchSpace) -> None:
+def test_fbnets_temperature_falls_exponentially_from_the_first_step(small: SearchSpace) -> None:
     """Warm-up or not, by one factor a step, from hot to cold."""
-    searcher = begun(FBNet(hot=5.0, cold=0.05, warmup=0.5), space)
+    searcher = begun(FBNet(hot=5.0, cold=0.05, warmup=0.5), small)
     seen = []
     while not searcher.done:
         seen.append(searcher.temperature)
@@ -61,9 +48,9 @@ def test_fbnets_temperature_falls_exponentially_from_the_first_step(space: Searc
     np.testing.assert_allclose(np.diff(np.log(seen)), np.log(0.01) / 10)
 
 
-def test_snas_temperature_falls_linearly(space: SearchSpace) -> None:
+def test_snas_temperature_falls_linearly(small: SearchSpace) -> None:
     """From hot to cold; equal ones leave it as it is."""
-    searcher = begun(SNAS(hot=1.0, cold=0.5), space)
+    searcher = begun(SNAS(hot=1.0, cold=0.5), small)
     seen = []
     while not searcher.done:
         seen.append(searcher.temperature)
@@ -73,24 +60,24 @@ def test_snas_temperature_falls_linearly(space: SearchSpace) -> None:
 
 @pytest.mark.parametrize("kind", [FBNet, SNAS])
 def test_temperatures_that_cannot_be_are_refused(
-    space: SearchSpace, kind: type[OneShotSearcher]
+    small: SearchSpace, kind: type[OneShotSearcher]
 ) -> None:
     """Cold above hot, or zero."""
     for cold in (0.0, 2.0):
         with pytest.raises(UsageError, match="cold"):
-            begun(kind().set_params(hot=1.0, cold=cold), space)
+            begun(kind().set_params(hot=1.0, cold=cold), small)
 
 
 def test_snas_gradients_come_from_one_loss(
-    space: SearchSpace, monkeypatch: pytest.MonkeyPatch
+    small: SearchSpace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What alpha follows is the gradient of the very loss that the weights step down."""
-    searcher = begun(SNAS(), space)
+    searcher = begun(SNAS(), small)
     seen: dict[str, Any] = {}
     monkeypatch.setattr(
         searcher.state, "follow", lambda loss, gradients: seen.update(loss=loss, found=gradients)
     )
-    other = begun(SNAS(), space)
+    other = begun(SNAS(), small)
     images, labels = other.state.train.draw()
     weights = [
         gumbel_softmax(given, other.state.uniform(len(given)), other.temperature)
@@ -106,9 +93,9 @@ def test_snas_gradients_come_from_one_loss(
 
 
 @pytest.mark.parametrize("draws", ["images", "batch"])
-def test_unas_searches_a_real_supernet(space: SearchSpace, draws: str) -> None:
+def test_unas_searches_a_real_supernet(small: SearchSpace, draws: str) -> None:
     """One architecture an image or a batch: alpha moves, and all numbers stay finite."""
-    searcher = begun(UNAS(draws=draws, warmup=0.0), space)
+    searcher = begun(UNAS(draws=draws, warmup=0.0), small)
     before = searcher.chances
     for _ in range(3):
         searcher.step()
@@ -116,9 +103,9 @@ def test_unas_searches_a_real_supernet(space: SearchSpace, draws: str) -> None:
     assert all(np.isfinite(given).all() for given in searcher.chances)
 
 
-def test_unas_latency_weight_rises(space: SearchSpace) -> None:
+def test_unas_latency_weight_rises(small: SearchSpace) -> None:
     """From nothing to its full weight over the ramp, and no further."""
-    searcher = begun(UNAS(latency_weight=2.0, ramp=0.5), space, train=TrainConfig(steps=20))
+    searcher = begun(UNAS(latency_weight=2.0, ramp=0.5), small, train=TrainConfig(steps=20))
     weights = []
     for step in (0, 5, 10, 15):
         searcher.state.step = step
@@ -126,10 +113,10 @@ def test_unas_latency_weight_rises(space: SearchSpace) -> None:
     assert weights == [0.0, 1.0, 2.0, 2.0]
 
 
-def test_unas_needs_a_control_variate(space: SearchSpace) -> None:
+def test_unas_needs_a_control_variate(small: SearchSpace) -> None:
     """Without an expected latency there is none."""
     with pytest.raises(UsageError, match="give expected"):
-        begun(UNAS(), space, expected=None)
+        begun(UNAS(), small, expected=None)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +130,7 @@ def test_unas_needs_a_control_variate(space: SearchSpace) -> None:
         ("latency_draws", 0),
     ],
 )
-def test_unas_refuses_what_cannot_be(space: SearchSpace, name: str, value: Any) -> None:
+def test_unas_refuses_what_cannot_be(small: SearchSpace, name: str, value: Any) -> None:
     """By name and value."""
     with pytest.raises(UsageError, match=name):
-        begun(UNAS().set_params(**{name: value}), space)
+        begun(UNAS().set_params(**{name: value}), small)
