@@ -42,12 +42,12 @@ class SlicedConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the convolution of ``x`` (n, channels, h, w)."""
-        # Beyond a small map a kernel meets nothing but padding, and may take 200 times as long.
+        # Beyond a small map a kernel meets nothing but padding, and takes far longer for it.
         down, across = (min(self._radius, size - 1) for size in x.shape[2:])
         weight = self._centre(down, across)
         alone = down == across == 0 and self.stride == (1, 1) and self.groups == 1
         if alone and x.device.type == "cpu":
-            # Each pixel alone: a matrix product, which takes half the time of oneDNN's convolution.
+            # Each pixel alone: a matrix product, which takes less time than oneDNN's convolution.
             return F.linear(x.movedim(1, -1), weight.flatten(1)).movedim(-1, 1)
         return F.conv2d(x, weight, None, self.stride, (down, across), groups=self.groups)
 
@@ -56,7 +56,8 @@ def entangle(members: Sequence[nn.Module]) -> None:
     """Let modules with the same layers, that differ in channels and kernels, share weights.
 
     Args:
-        members: changed in place; their convolutions have no bias and square kernels of odd size.
+        members: changed in place; their convolutions have no bias, square kernels of odd size that
+            are not dilated, and "same" padding.
     """
     layers = [
         [name for name, module in member.named_modules() if isinstance(module, nn.Conv2d)]
