@@ -58,7 +58,7 @@ class SearchTask:
         measure: measured latency in ms, (n, choices) to (n,), for searchers that time candidates.
         supernet: for one-shot searchers, which train it in place.
         data: for one-shot searchers.
-        train: how they train the weights; by default as :class:`TrainConfig` says.
+        train: how a supernet's weights are trained; by default as :class:`TrainConfig` says.
         expected: mean latency in ms from the chances of the options of each choice, with a
             gradient, such as a :class:`~latbench.hooks.ExpectedLatency`.
         penalty: how that latency joins the loss of the architecture; none at all if None.

@@ -71,8 +71,8 @@ def search_task(
         confidence=settings.confidence,
         evaluations=settings.evaluations,
         seed=settings.seed,
+        train=settings.train,
         depends_on={
-            "train": None if settings.train is None else settings.train.to_dict(),
             "latencies": _answers(predictor, space),
             "scores": None if surrogate is None else _answers(surrogate, space),
         },
@@ -120,7 +120,6 @@ def _one_shot(
         score=task.score if task.score is not _untrained else score,
         supernet=supernet,
         data=data,
-        train=settings.train,
         expected=expectation(predictor, settings.seed),
         surrogate=predictor,
         penalty=penalised,
