@@ -315,13 +315,23 @@ class Predictor(Saveable, ABC):
             UnavailableError: the prediction is no sum over choices.
             UsageError: the probabilities do not fit the space.
         """
+        return self.expected_sum().expected_ms(probabilities)
+
+    def expected_sum(self) -> ChoiceSum:
+        """Return the prediction as a sum, whose :meth:`ChoiceSum.expected_ms` is that of this.
+
+        It holds what is learned by now: whoever asks for many means asks for it once.
+
+        Raises:
+            UnavailableError: the prediction is no sum over choices.
+        """
         found = self._sum_or_reason()
         if isinstance(found, str):
             raise UnavailableError(
                 f"no exact expectation: {found}; latbench.hooks.ExpectedLatency enumerates a "
                 "small space"
             )
-        return found.expected_ms(probabilities)
+        return found
 
     def _sum_or_reason(self) -> ChoiceSum | str:
         self._require_fit()

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from latbench.prediction.inputs import Space
 
+Expected = Callable[[Mapping[str, "Tensor"]], "Tensor"]
+
 ENUMERABLE = 100_000
 """The largest space, in architectures, whose predictions are all made and averaged."""
 
@@ -36,7 +38,7 @@ class ExpectedLatency:
     method: Literal["sum", "enumeration"]
 
     def __init__(self, predictor: Predictor) -> None:
-        """Bind a fitted predictor.
+        """Bind a fitted predictor, with what it has learned by now.
 
         Raises:
             UnavailableError: no sum, and the space is too large to enumerate.
@@ -44,7 +46,7 @@ class ExpectedLatency:
         reason = predictor.expected_ms_refusal()
         if reason is None:
             self.method = "sum"
-            self._expected: Callable[[Mapping[str, Tensor]], Tensor] = predictor.expected_ms
+            self._expected: Expected = predictor.expected_sum().expected_ms
             return
         sizes = _sizes(predictor.space)
         # Python's own integers: a large space overflows any other.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,8 +53,23 @@ def check_probabilities(
                 f"the probabilities of {name} have the shape {tuple(given.shape)}; expected "
                 f"{(*leading, size)}: the leading axes of the first choice, and {size} options"
             )
-        _check_rows(name, given)
+    if ordered and not _clearly_good(ordered):
+        for name, given in zip(sizes, ordered, strict=True):
+            _check_rows(name, given)
     return ordered
+
+
+_SLACK = 1e-4
+
+
+def _clearly_good(ordered: Sequence[Tensor]) -> bool:
+    """Return whether all rows are distributions by the strictest measure, in few operations."""
+    import torch
+
+    values = torch.cat([given.detach() for given in ordered], dim=-1).double()
+    rows = torch.split(values, [given.shape[-1] for given in ordered], dim=-1)
+    sums = torch.stack([row.sum(-1) for row in rows])
+    return bool(((sums - 1).abs() <= _SLACK).all() & (values >= -_SLACK).all())
 
 
 def _check_rows(name: str, given: Tensor) -> None:
@@ -62,7 +77,7 @@ def _check_rows(name: str, given: Tensor) -> None:
 
     values = given.detach()
     # Half precision cannot sum to one any closer than the root of its step.
-    slack = max(1e-4, torch.finfo(values.dtype).eps ** 0.5)
+    slack = max(_SLACK, torch.finfo(values.dtype).eps ** 0.5)
     sums = values.double().sum(-1)
     # Written so that a NaN fails too.
     good = ((sums - 1).abs() <= slack) & (values >= -slack).all(-1)
@@ -135,12 +150,23 @@ class ChoiceSum:
         import torch
 
         sizes = {name: len(row) for name, row in self.options_ms.items()}
-        ordered = check_probabilities(probabilities, sizes)
-        total = ordered[0].new_full(ordered[0].shape[:-1], self.fixed_ms)
-        for given, row in zip(ordered, self.options_ms.values(), strict=True):
-            total = total + given @ torch.as_tensor(row, dtype=given.dtype, device=given.device)
-        for (name, given), following in pairwise(zip(self.options_ms, ordered, strict=True)):
-            if name in self.pairs_ms:
-                pairs = torch.as_tensor(self.pairs_ms[name], dtype=given.dtype, device=given.device)
-                total = total + ((given @ pairs) * following[1]).sum(-1)
+        together = torch.cat(check_probabilities(probabilities, sizes), dim=-1)
+
+        def like(array: FloatArray) -> Tensor:
+            return torch.as_tensor(array, dtype=together.dtype, device=together.device)
+
+        total = self.fixed_ms + together @ like(np.concatenate([*self.options_ms.values()]))
+        if self.pairs_ms:
+            total = total + ((together @ like(self._pairs)) * together).sum(-1)
         return total
+
+    @cached_property
+    def _pairs(self) -> FloatArray:
+        """What any two options add together, (all options, all options)."""
+        starts = np.cumsum([0, *(len(row) for row in self.options_ms.values())])
+        every = np.zeros((starts[-1], starts[-1]))
+        for number, name in enumerate(self.options_ms):
+            if name in self.pairs_ms:
+                here, there, end = starts[number : number + 3]
+                every[here:there, there:end] = self.pairs_ms[name]
+        return every
