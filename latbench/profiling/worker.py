@@ -24,6 +24,7 @@ from latbench.profiling.channel import Channel, Message, pack_times
 from latbench.registry import RUNTIMES, load
 from latbench.runtimes import Runtime, Session, random_inputs
 from latbench.runtimes.numerics import difference, require_finite
+from latbench.runtimes.runtime import is_processor
 from latbench.spaces.workload import TensorSpec, Workload
 from latbench.target import Target
 from latbench.timing import (
@@ -148,7 +149,7 @@ def serve(channel: Channel) -> None:
         sentinel_clock=clocks.get(sentinel.name),
         # What the device times, a neighbour of the host's core does not slow.
         probe=None if target.mode == "device" else CoreProbe(protocol.probe_tolerance),
-        read_counters=_counters(runtime, target.device),
+        read_counters=_counters(target.device),
     )
     channel.send({"type": "end"})
 
@@ -194,9 +195,9 @@ def _numerics(
     return difference(outputs, reference)
 
 
-def _counters(runtime: Runtime, device: str) -> Callable[[], Counters]:
+def _counters(device: str) -> Callable[[], Counters]:
     """Return what reads the counters that taint rounds on ``device``."""
-    if "gpu" not in runtime.device_kinds:
+    if is_processor(device):
         return CounterFiles().read
     # Only a card is worth the time to load what knows of devices.
     from latbench.profiling.card_counters import counters_of

@@ -80,8 +80,9 @@ class GpuClock:
         # Of one run, by the host, lately; the longest is how long the stream has to be held.
         self._launches_ns: deque[float] = deque([_LEAST_HOLD_NS], maxlen=_REMEMBERED)
         self.hidden = True
-        self.resolution_ns = _STEP_NS
-        self.overhead_ns = float(median(self._between(_nothing, 1) for _ in range(_PROBES)))
+        overhead_ns = float(median(self._between(_nothing, 1) for _ in range(_PROBES)))
+        # Runs that each stand between events of their own blur no less when there are more.
+        self.resolution_ns, self.overhead_ns = (1.0, 0.0) if cold else (_STEP_NS, overhead_ns)
 
     def time(self, run_once: Callable[[], object], inner: int) -> int:
         """Return the nanoseconds that ``inner`` runs took on the GPU, one right after the other.

@@ -101,6 +101,13 @@ class Runtime(ABC):
     def available(self) -> str | None:
         """Return None if it works here, else what is missing and how to get it."""
 
+    def available_on(self, device: str) -> str | None:
+        """Return None if it works here on ``device``, else what is missing and how to get it.
+
+        A runtime that needs other things on other kinds of device overrides it.
+        """
+        return self.available()
+
     @abstractmethod
     def version(self) -> str:
         """Return the exact version of the engine."""
@@ -123,7 +130,7 @@ class Runtime(ABC):
             UnavailableError: the runtime is not here.
             UsageError: a precision or an option that it does not have.
         """
-        reason = self.available()
+        reason = self.available_on(device)
         if reason is not None:
             raise UnavailableError(f"the runtime {self.name} is not available: {reason}")
         target = Target(
@@ -191,6 +198,19 @@ class Runtime(ABC):
         return engine.compile(
             workload, engine.target(target.device, options={"optimisation": "disabled"})
         )
+
+
+def is_processor(device: str) -> bool:
+    """Return whether the profile ``device`` describes a processor.
+
+    Raises:
+        UsageError: there is no such profile.
+    """
+    if device == "cpu":  # known without loading what knows of profiles
+        return True
+    from latbench.devices import profile
+
+    return profile(device).kind == "cpu"
 
 
 def reason_of(failure: Exception) -> str:

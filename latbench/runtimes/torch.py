@@ -1,4 +1,4 @@
-"""PyTorch, eager, on the processor: the network as it would run in the user's own script."""
+"""PyTorch, eager, on the processor or a card: the network as it would run in a user's script."""
 
 from __future__ import annotations
 
@@ -6,27 +6,51 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from importlib.util import find_spec
+from statistics import median
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from latbench.errors import MeasurementError
+from latbench.errors import MeasurementError, UsageError
 from latbench.registry import SPACES, load
+from latbench.runtimes.gpu_options import GPU_OPTIONS, clock_for, mode_of, refuse_unknown
 from latbench.runtimes.kernel import CompiledGraph
-from latbench.runtimes.runtime import PROFILED_RUNS, Array, Runtime, Session, random_inputs
+from latbench.runtimes.run_times import RunTimes, run_times
+from latbench.runtimes.runtime import (
+    PROFILED_RUNS,
+    Array,
+    Runtime,
+    Session,
+    is_processor,
+    random_inputs,
+)
+from latbench.runtimes.torch_stage import stage_of, without_cuda
 from latbench.spaces.workload import Workload
 from latbench.target import Target
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
 
+_IMAGES = 4
+"""Dimensions of a tensor of images, the only one that has a layout."""
+_TYPES = {"fp16": "float16", "bf16": "bfloat16"}
+_KNOWN = {"autocast": tuple(_TYPES), "layout": ("nchw", "nhwc")}
+
+
 class TorchRuntime(Runtime):
-    """Eager PyTorch in inference mode; ``amp`` computes in bfloat16 where autocast does."""
+    """Eager PyTorch in inference mode, with TF32 off; ``amp`` computes under autocast."""
 
     name: ClassVar[str] = "torch"
     one_kernel_a_node: ClassVar[bool] = True
     precisions: ClassVar[tuple[str, ...]] = ("fp32", "amp")
+    device_kinds: ClassVar[tuple[str, ...]] = ("cpu", "gpu", "soc")
+    options: ClassVar[Mapping[str, str]] = {
+        "autocast": "type that amp computes in: fp16 (default on a GPU) or bf16 (default on a CPU)",
+        "layout": "how tensors of images lie in memory: nchw (default), or nhwc (channels last)",
+        **GPU_OPTIONS,
+    }
 
     def available(self) -> str | None:
         """See :class:`Runtime`."""
@@ -34,68 +58,171 @@ class TorchRuntime(Runtime):
             return "the package torch is not installed; run: pip install torch"
         return None
 
+    def available_on(self, device: str) -> str | None:
+        """See :class:`Runtime`."""
+        reason = self.available()
+        if reason is not None or is_processor(device):
+            return reason
+        # The commonest reason, told without the seconds that it takes to load PyTorch.
+        if version("torch").endswith("+cpu"):
+            return without_cuda()
+        from latbench.runtimes.torch_card import missing
+
+        return missing(device)
+
     def version(self) -> str:
         """See :class:`Runtime`."""
         return version("torch")
+
+    def mode(self, options: Mapping[str, str]) -> str:
+        """See :class:`Runtime`."""
+        return mode_of(options)
+
+    def check(self, target: Target) -> None:
+        """See :class:`Runtime`."""
+        super().check(target)
+        refuse_unknown(target.options, _KNOWN)
+        refuse_unknown(target.options)
+        names = [name for name, _ in target.options]
+        if "autocast" in names and target.precision != "amp":
+            raise UsageError(
+                f"autocast is an option of the precision amp, and this is {target.precision}; "
+                f"write --runtime {self.name}:amp, or leave it out"
+            )
+        of_gpus = [name for name in names if name in GPU_OPTIONS]
+        if of_gpus and is_processor(target.device):
+            raise UsageError(f"{of_gpus[0]} is an option for GPUs, not for the {target.device}")
 
     def _compile(self, workload: Workload, target: Target) -> Session:
         return TorchSession(workload, target)
 
     def reference(self, workload: Workload, target: Target) -> Session:
         """See :class:`Runtime`; eager PyTorch, whose weights are drawn by torch."""
-        return TorchSession(workload, dataclasses.replace(target, precision="fp32"))
+        plain = dataclasses.replace(target, precision="fp32", options=(), mode="host")
+        return TorchSession(workload, plain)
 
 
 class TorchSession(Session):
-    """A module in evaluation mode with its inputs as tensors."""
+    """A module in evaluation mode, with its inputs as tensors that stay where they are."""
+
+    refusal: ClassVar[str] = "torch cannot run it"
 
     def __init__(self, workload: Workload, target: Target) -> None:
-        """Build the module of ``workload``, to be run as ``target`` says."""
+        """Build the module of ``workload``, to be run as ``target`` says.
+
+        Raises:
+            MeasurementError: there is no module of it, or PyTorch cannot run it.
+            UnavailableError: PyTorch cannot use the device.
+        """
         import torch
 
         torch.set_num_threads(target.threads)
         self.precision_run = target.precision
-        self._module = module_of(workload).eval()
-        self._run = self._made(self._module, target)
-        self._names = [spec.name for spec in workload.inputs]
-        inputs = random_inputs(workload.inputs)
-        self._inputs = [torch.from_numpy(inputs[name]) for name in self._names]
+        options = dict(target.options)
+        self._stage = stage_of(target)
         self._inference = torch.inference_mode
+        self._names = [spec.name for spec in workload.inputs]
+        self._layout = torch.channels_last if options.get("layout") == "nhwc" else None
+        try:
+            self._autocast = self._type_of(options) if target.precision == "amp" else None
+            self._module = self._placed_module(module_of(workload).eval())
+            self._run = self._made(self._module, target)
+            self._values = random_inputs(workload.inputs)
+            self._inputs = [self._placed(self._values[name]) for name in self._names]
+            with self._inference():
+                self._begin = self._stage.ready(self._compute, options.get("launch") == "graph")
+        except RuntimeError as failure:
+            raise self._stage.failure(failure, self.refusal) from failure
+        if self._stage.lane is not None:
+            self.clock = clock_for(options, self._stage.lane)
+
+    def _type_of(self, options: Mapping[str, str]) -> torch.dtype:
+        import torch
+
+        if options.get("autocast") == "bf16":
+            self._stage.require_bf16()
+        if "autocast" in options:
+            found: torch.dtype = getattr(torch, _TYPES[options["autocast"]])
+            return found
+        return self._stage.autocast_type
+
+    def _placed_module(self, module: nn.Module) -> nn.Module:
+        placed = module.to(self._stage.device)
+        return placed if self._layout is None else placed.to(memory_format=self._layout)  # type: ignore[call-overload]
+
+    def _placed(self, values: Array) -> Tensor:
+        import torch
+
+        # A copy: what lies in place is written over for other inputs.
+        tensor = torch.tensor(values)
+        if self._layout is not None and tensor.dim() == _IMAGES:
+            tensor = tensor.contiguous(memory_format=self._layout)
+        return tensor.to(self._stage.device)
 
     def _made(self, module: nn.Module, target: Target) -> Callable[..., Tensor]:
         """Return what is called to run ``module``."""
-        return module if target.precision == "fp32" else autocast(module)
+        return self._wrapped(module)
+
+    def _wrapped(self, module: nn.Module) -> Callable[..., Tensor]:
+        """Return ``module``, under autocast if that was asked for."""
+        if self._autocast is None:
+            return module
+        return autocast(module, self._stage.device.type, self._autocast)
+
+    def _compute(self) -> None:
+        self._output = self._run(*self._inputs)
 
     def run_once(self) -> None:
         """See :class:`Session`."""
-        with self._inference():
-            self._run(*self._inputs)
+        self.begin()
+        self._stage.wait()
+
+    def begin(self) -> None:
+        """See :class:`Session`."""
+        try:
+            with self._inference():
+                self._begin()
+        except RuntimeError as failure:
+            raise self._stage.failure(failure, "torch cannot run it") from failure
+
+    def run_times(self, runs: int = PROFILED_RUNS) -> RunTimes | None:
+        """See :class:`Session`."""
+        lane = self._stage.lane
+        return None if lane is None else run_times(lane, self.begin, runs)
 
     def outputs(self, inputs: Mapping[str, Array]) -> list[Array]:
         """See :class:`Session`."""
+        self._fill(inputs)
+        self.begin()
+        given: Array = self._output.float().cpu().numpy().copy()
+        self._fill(self._values)
+        return [given]
+
+    def _fill(self, inputs: Mapping[str, Array]) -> None:
+        """Write ``inputs`` over those in place; other tensors would be compiled for again."""
         import torch
 
-        # Tensors made in inference mode are of another kind: torch.compile would compile again.
-        tensors = [torch.from_numpy(np.asarray(inputs[name])) for name in self._names]
         with self._inference():
-            return [self._run(*tensors).float().numpy()]
+            for name, tensor in zip(self._names, self._inputs, strict=True):
+                tensor.copy_(torch.from_numpy(np.ascontiguousarray(inputs[name])))
 
     def kernels(self, runs: int = PROFILED_RUNS) -> CompiledGraph:
         """See :class:`Session`; its source nodes are layers."""
         from latbench.runtimes.torch_profile import profiled
 
-        if self.precision_run == "amp":
-            # Autocast decides for each operator, and the profile does not tell.
-            return profiled(self._module, self._inputs, runs, autocast, precision=None)
-        return profiled(self._module, self._inputs, runs)
+        # Autocast decides for each operator, and the profile does not tell.
+        precision = "fp32" if self._autocast is None else None
+        times = self.run_times(runs)
+        whole_ms = None if times is None else median(times.gpu_ms)
+        return profiled(self._module, self._inputs, runs, self._wrapped, precision, whole_ms)
 
 
-def autocast(module: nn.Module) -> Callable[..., Tensor]:
-    """Return a function that runs ``module`` in bfloat16 where autocast holds that safe."""
+def autocast(module: nn.Module, device: str, dtype: torch.dtype) -> Callable[..., Tensor]:
+    """Return a function that runs ``module`` in ``dtype`` where autocast holds that safe."""
     import torch
 
     def run(*inputs: Tensor) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(device, dtype):
             result: Tensor = module(*inputs)
             return result
 

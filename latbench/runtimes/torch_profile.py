@@ -49,12 +49,20 @@ def profiled(
     runs: int,
     wrap: Callable[[nn.Module], Callable[..., Tensor]] = lambda module: module,
     precision: str | None = "fp32",
+    gpu_ms: float | None = None,
 ) -> CompiledGraph:
     """Return the layers of ``module`` with their median times over ``runs`` runs on ``inputs``.
 
     The module itself is left as it is; what is run is ``wrap`` of a copy. A layer that no run
     reaches is among the folded. ``precision`` is that of every layer, None where they differ.
+
+    On a GPU, ``gpu_ms`` is the time of the whole run there, and times of layers are those of the
+    kernels that they launch; what the host takes to launch them is not in it.
     """
+    activities, spent_us = [ProfilerActivity.CPU], _host_us
+    if gpu_ms is not None:
+        activities, spent_us = [*activities, ProfilerActivity.CUDA], _device_us
+
     watched = copy.deepcopy(module)
     for name, child in watched.named_modules():
         _watch(child, _RANGE + name)
@@ -62,14 +70,19 @@ def profiled(
     with torch.inference_mode():
         for _ in range(_LEAD_IN):
             run(*inputs)
-        with profile(activities=[ProfilerActivity.CPU], acc_events=True) as profiler:
+        with profile(activities=activities, acc_events=True) as profiler:
             for _ in range(runs):
                 with record_function(_WHOLE):
                     run(*inputs)
-    wholes = [event for event in profiler.events() if event.name == _WHOLE]
+    # Ranges appear once more on the GPU, without the operators inside.
+    wholes = [
+        event
+        for event in profiler.events()
+        if event.name == _WHOLE and event.device_type.name == "CPU"
+    ]
     found: dict[str, _Layer] = {}
     for number, whole in enumerate(wholes):
-        _collect(whole, number, found)
+        _collect(whole, number, found, spent_us)
     children = dict(watched.named_modules())
     kernels = [
         _kernel(module, children[name], name, layer, len(wholes), precision)
@@ -78,7 +91,7 @@ def profiled(
     ]
     reached = {node for kernel in kernels for node in kernel.nodes}
     folded = tuple(name for name in layers(module) if name not in reached)
-    whole_ms = median(whole.cpu_time_total for whole in wholes) / 1e3
+    whole_ms = gpu_ms or median(map(_host_us, wholes)) / 1e3
     known = dict.fromkeys([*layers(module), *(kernel.name for kernel in kernels)])
     return CompiledGraph(tuple(kernels), folded, whole_ms).check(known, exactly_once=True)
 
@@ -98,16 +111,26 @@ def _watch(module: nn.Module, name: str) -> None:
     module.register_forward_hook(leave)
 
 
-def _collect(event: Any, number: int, found: dict[str, _Layer]) -> None:
+def _host_us(event: Any) -> float:
+    return float(event.cpu_time_total)
+
+
+def _device_us(event: Any) -> float:
+    return float(event.device_time_total)
+
+
+def _collect(
+    event: Any, number: int, found: dict[str, _Layer], spent_us: Callable[[Any], float]
+) -> None:
     """Add what happened directly in the range ``event`` of run ``number``, then go into it."""
     name = event.name.removeprefix(_RANGE) if event.name.startswith(_RANGE) else None
     for child in event.cpu_children:
         if child.name.startswith(_RANGE):
-            _collect(child, number, found)
+            _collect(child, number, found, spent_us)
         elif name is not None:
             layer = found.setdefault(name, _Layer())
             layer.operators.setdefault(child.name)
-            spent_ms = child.cpu_time_total / 1e3
+            spent_ms = spent_us(child) / 1e3
             layer.times_ms[number] = layer.times_ms.get(number, 0.0) + spent_ms
     if name is not None and not any(child.name.startswith(_RANGE) for child in event.cpu_children):
         found.setdefault(name, _Layer())  # a layer that computes nothing, such as Identity

@@ -66,7 +66,7 @@ def obstacle(name: str, profile: DeviceProfile) -> str | None:
     # A runtime of the processor would measure the wrong thing under the name of a GPU.
     if profile.kind not in runtime.device_kinds:
         return f"it does not run on a device of the kind {profile.kind!r}"
-    return runtime.available()
+    return runtime.available_on(profile.name)
 
 
 def runtime_for(name: str | None, device: str) -> Runtime:

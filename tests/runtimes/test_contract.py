@@ -7,17 +7,14 @@ from typing import ClassVar
 import pytest
 from onnx import ModelProto
 
-from latbench.runtimes import CompiledGraph, Runtime
+from latbench.runtimes import Runtime
 from latbench.runtimes.onnxruntime import OnnxRuntime
 from latbench.runtimes.onnxruntime_gpu import OnnxRuntimeCuda, OnnxRuntimeTensorRt
 from latbench.runtimes.openvino import OpenVino
-from latbench.runtimes.torch import TorchRuntime, module_of
 from latbench.runtimes.torch_compile import TorchCompile
-from latbench.runtimes.torch_profile import layers
 from latbench.spaces import Workload
-from latbench.spaces.exporting import export_module
-from latbench.target import Target
 from latbench.testing.runtimes import RuntimeSuite
+from tests.runtimes.torch_suite import TorchSuite
 
 
 class TestOnnxRuntime(RuntimeSuite):
@@ -48,31 +45,17 @@ class TestOpenVino(RuntimeSuite):
         return OpenVino()
 
 
-class TestTorch(RuntimeSuite):
-    reads_onnx: ClassVar[bool] = False
-
-    def make_runtime(self) -> Runtime:
-        return TorchRuntime()
-
-    def reference(self, workload: Workload) -> ModelProto:
-        return export_module(module_of(workload), tuple(spec.shape for spec in workload.inputs))
-
-    def nodes(self, workload: Workload, told: CompiledGraph) -> list[str]:
-        module = module_of(workload)
-        parents = {
-            name or type(module).__name__
-            for name, child in module.named_modules()
-            if any(child.children())
-        }
-        sums = [kernel.name for kernel in told.kernels if kernel.name in parents]
-        return [*layers(module), *sums]
+class TestTorch(TorchSuite):
+    pass
 
 
-class TestTorchAmp(TestTorch):
+class TestTorchAmp(TorchSuite):
+    precision: ClassVar[str] = "amp"
     tolerance: ClassVar[float] = 0.05  # bfloat16 has eight bits, and depth adds up its errors
 
-    def make_target(self, runtime: Runtime, batch: int = 1) -> Target:
-        return runtime.target("cpu", "amp", batch)
+
+class TestTorchChannelsLast(TorchSuite):
+    options: ClassVar[dict[str, str]] = {"layout": "nhwc"}
 
 
 class TestTorchCompile(RuntimeSuite):
@@ -83,4 +66,4 @@ class TestTorchCompile(RuntimeSuite):
         return TorchCompile()
 
     def reference(self, workload: Workload) -> ModelProto:
-        return TestTorch().reference(workload)
+        return TorchSuite.reference(TestTorch(), workload)

@@ -12,6 +12,7 @@ from latbench.runtimes import gpu_clock
 from latbench.runtimes.gpu_clock import ColdHostClock, Event, GpuClock
 from latbench.runtimes.gpu_options import clock_for, mode_of, refuse_unknown
 from latbench.runtimes.run_times import RunTimes, run_times
+from latbench.timing.clock import inner_runs
 
 RUN_NS = 100_000
 
@@ -100,7 +101,10 @@ def test_a_cold_cache_is_flushed_before_each_run_and_outside_of_the_time() -> No
     """Each run then stands between two events of its own."""
     lane = Simulated()
     once = ["flush", "hold", "run", "wait"]
-    assert timed(GpuClock(lane, cold=True), lane, 2) == (2 * RUN_NS, once * 2)
+    clock = GpuClock(lane, cold=True)
+    assert timed(clock, lane, 2) == (2 * RUN_NS, once * 2)
+    assert inner_runs(clock, 2000.0) == 1
+    assert inner_runs(GpuClock(lane), 2000.0) == 250
 
 
 def test_the_hold_follows_what_launches_take(monkeypatch: pytest.MonkeyPatch) -> None:
