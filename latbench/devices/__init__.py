@@ -19,6 +19,7 @@ from latbench.devices.driver import CardFacts
 from latbench.devices.fingerprint import Fingerprint, board, cards, cpu
 from latbench.devices.host import HostFacts
 from latbench.devices.presence import present, require
+from latbench.devices.visible import showing_only
 
 __all__ = [
     "CardFacts",
@@ -39,5 +40,6 @@ __all__ = [
     "profile_from_file",
     "profiles",
     "require",
+    "showing_only",
     "watch_card",
 ]

@@ -5,12 +5,14 @@ It is read, and nothing is set, locked or reset.
 
 from __future__ import annotations
 
+import os
 import weakref
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from latbench.devices.catalogue import profile
+from latbench.devices.visible import card_for
 
 _MISSING = "the package nvidia-ml-py is not installed; run: pip install 'latbench[tensorrt]'"
 # Bits of nvml.h, which the package has under two generations of names.
@@ -84,10 +86,16 @@ class CardWatch:
             return None
 
 
+def _text(told: str | bytes) -> str:
+    """Return ``told`` as text; releases of NVML before 11.5 give bytes."""
+    return told.decode() if isinstance(told, bytes) else told
+
+
 def watch_card(device: str) -> tuple[CardWatch | None, str | None]:
     """Return what watches the card that ``device`` describes, or the reason why nothing does.
 
-    Of several, it is the first in the order of nvidia-smi. A device that is no card has no reason.
+    Of several, it is the one that CUDA shows this process first, and that is measured therefore. A
+    device that is no card has no reason.
 
     Raises:
         UsageError: there is no such profile.
@@ -103,11 +111,12 @@ def watch_card(device: str) -> tuple[CardWatch | None, str | None]:
         pynvml.nvmlInit()
     except pynvml.NVMLError as failure:
         return None, f"NVML does not start ({failure}); nvidia-smi should list the card"
+    card = card_for(device, os.environ)
     for number in range(pynvml.nvmlDeviceGetCount()):
         handle = pynvml.nvmlDeviceGetHandleByIndex(number)
-        name = pynvml.nvmlDeviceGetName(handle)
-        # Releases before 11.5 give bytes.
-        if sought.matches(name.decode() if isinstance(name, bytes) else name):
+        uuid = _text(pynvml.nvmlDeviceGetUUID(handle))
+        is_it = card is None or card.uuid in (None, uuid)
+        if is_it and sought.matches(_text(pynvml.nvmlDeviceGetName(handle))):
             return CardWatch(pynvml, handle), None
     pynvml.nvmlShutdown()
     return None, f"NVML shows no {device}"

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import hmac
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any, Literal
 
 from latbench.devices.driver import Card, CardFacts, read_cards
 from latbench.devices.host import HostFacts, host_facts, read_text
+from latbench.devices.visible import visible
 from latbench.errors import ArtefactError
 
 # Hardware, not software: an update of microcode or kernel leaves a machine the same instance.
@@ -104,11 +106,14 @@ def board(root: Path = Path("/")) -> Fingerprint | None:
 
 
 def cards(root: Path = Path("/")) -> tuple[list[Fingerprint], str | None]:
-    """Return a fingerprint for each NVIDIA card, and the reason where there is none."""
+    """Return a fingerprint for each NVIDIA card that CUDA may use, and why where there is none."""
     found, reason = read_cards()
+    shown, hidden = visible(found, os.environ)
     host = host_facts(root)
     own = _own(root)
-    return [_card(card, position, own, host) for position, card in enumerate(found)], reason
+    # By its place among all: what a process is shown makes no other card.
+    places = {id(card): place for place, card in enumerate(found)}
+    return [_card(card, places[id(card)], own, host) for card in shown], reason or hidden
 
 
 def _card(card: Card, position: int, own: str, host: HostFacts) -> Fingerprint:

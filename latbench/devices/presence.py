@@ -6,6 +6,7 @@ from pathlib import Path
 
 from latbench.devices.catalogue import DeviceProfile, profile
 from latbench.devices.fingerprint import Fingerprint, board, cards, cpu
+from latbench.devices.visible import is_whole
 from latbench.errors import UnavailableError
 
 _REPORTED_BY = {"cpu": "the processor", "gpu": "the NVIDIA driver", "soc": "the device tree"}
@@ -24,17 +25,23 @@ def present(device: DeviceProfile, root: Path = Path("/")) -> list[Fingerprint]:
 
 
 def require(name: str, root: Path = Path("/")) -> Fingerprint:
-    """Return the first instance of the device ``name`` on this machine.
+    """Return the first instance of the device ``name`` on this machine that is not partitioned.
 
     Raises:
         UsageError: there is no such device.
         UnavailableError: it is not here; the text says what was looked for, what is here, and the
-            two ways on.
+            two ways on. Or it is here in slices.
     """
     device = profile(name)
     instances = present(device, root)
+    whole = [one for one in instances if one.card is None or is_whole(one.card.mig)]
+    if whole:
+        return whole[0]
     if instances:
-        return instances[0]
+        raise UnavailableError(
+            f"the {name} here is split into slices (MIG), which are no {name} and would be taken "
+            "for one; make it whole (sudo nvidia-smi -mig 0), or measure on a card that is"
+        )
     sought = " or ".join(f"/{pattern}/" for pattern in device.reported_names)
     raise UnavailableError(
         f"no {name} here: looked for {sought} in the name that {_REPORTED_BY[device.kind]} "

@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from latbench.devices import showing_only
 from latbench.profiling.channel import Channel, GarbageError, Message, checked
 from latbench.profiling.memory import available_bytes
 from latbench.profiling.provenance import provenance
+from latbench.runtimes.runtime import is_processor
 from latbench.target import Target
 from latbench.units import format_bytes
 
@@ -170,11 +172,12 @@ def _worker(
 def _environment(
     target: Target, environment: Mapping[str, str], import_path: Sequence[str]
 ) -> dict[str, str]:
-    """Return the worker's environment: the import path, and the target's number of threads."""
+    """Return the worker's environment: the import path, the number of threads, and one card."""
     threads = str(target.threads)
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     path = os.pathsep.join(entry for entry in import_path if entry)
-    return {**environment, **dict.fromkeys(names, threads), "PYTHONPATH": path}
+    card = {} if is_processor(target.device) else showing_only(target.device, environment)
+    return {**environment, **dict.fromkeys(names, threads), **card, "PYTHONPATH": path}
 
 
 def _end_of(child: subprocess.Popen[bytes], errors: IO[bytes]) -> str:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from latbench import devices
 from latbench.errors import LatbenchError, UnavailableError
+from latbench.profiling.station import show_cards_as_started
 from latbench.version import current_version
 
 LOCAL = "ray"
@@ -33,8 +34,13 @@ def resource_of(device: str) -> str:
     return f"latbench:{device}"
 
 
+def _gpus_of(device: str) -> int:
+    """Return how many of Ray's GPUs ``device`` takes, so that nobody else's work is put there."""
+    return 1 if devices.profile(device).kind == "gpu" else 0
+
+
 class Cluster:
-    """A connection to Ray. Devices are custom resources of capacity 1."""
+    """A connection to Ray. Devices are custom resources of capacity 1; a card is a GPU as well."""
 
     def __init__(self, ray: Any, address: str) -> None:
         """Speak through the module ``ray``, which is connected to ``address``."""
@@ -42,12 +48,15 @@ class Cluster:
         self.address = address
 
     def nodes_with(self, device: str) -> list[str]:
-        """Return the ids of the living nodes that offer ``device``."""
-        resource = resource_of(device)
+        """Return the ids of the living nodes that offer ``device``, with a GPU if it is a card."""
+        least = {resource_of(device): 1, "GPU": _gpus_of(device)}
         with self._faults():
             found = self._ray.nodes()
         return sorted(
-            node["NodeID"] for node in found if node["Alive"] and resource in node["Resources"]
+            node["NodeID"]
+            for node in found
+            if node["Alive"]
+            and all(node["Resources"].get(name, 0) >= count for name, count in least.items())
         )
 
     def ask(self, node: str, function: Callable[[], T]) -> T:
@@ -86,7 +95,9 @@ class Cluster:
 
     def absence(self, device: str) -> str:
         """Return that no node offers ``device``, and how to start one that does."""
-        start = f"ray start --address=HEAD:6379 --resources='{{\"{resource_of(device)}\": 1}}'"
+        gpus = " --num-gpus=1" if _gpus_of(device) else ""
+        offer = f"--resources='{{\"{resource_of(device)}\": 1}}'"
+        start = f"ray start --address=HEAD:6379{gpus} {offer}"
         if self.address == LOCAL:
             return (
                 f"no {device} on this machine, where --executor ray starts Ray; start a node where "
@@ -106,6 +117,7 @@ class Cluster:
         with self._faults():
             remote = self._ray.remote(cls).options(
                 num_cpus=0,
+                num_gpus=_gpus_of(device),
                 resources={resource_of(device): 1},
                 max_restarts=0,
                 max_task_retries=0,
@@ -177,6 +189,7 @@ def _answer(function: Callable[[], T], version: str) -> T:
         raise UnavailableError(
             f"latbench is {here} there and {version} here; install the same version on both"
         )
+    show_cards_as_started()
     return function()
 
 
@@ -260,12 +273,15 @@ def address_of(place: str) -> tuple[str, int]:
 
 def _start(ray: Any, wanted: Sequence[str], quiet: dict[str, Any]) -> None:
     here = [name for name in wanted if devices.present(devices.profile(name))]
+    gpus = sum(map(_gpus_of, here))
     # Nothing that is measured here is anybody else's business.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     path = os.pathsep.join(entry for entry in sys.path if entry)
     ray.init(
         address="local",
         resources={resource_of(name): 1 for name in here},
+        # None lets Ray look for cards, which it finds by means of its own.
+        num_gpus=gpus or None,
         include_dashboard=False,
         object_store_memory=_OBJECT_STORE_BYTES,
         runtime_env={"env_vars": {"PYTHONPATH": path}},

@@ -23,6 +23,7 @@ from latbench.profiling.device_lock import device_lock
 _KEPT_S = 30 * 86400.0
 # What carries the calls sets these for processes of its own.
 _FOREIGN = "RAY_"
+_CARDS = "CUDA_VISIBLE_DEVICES"
 
 
 class CopyError(Exception):
@@ -37,6 +38,7 @@ class Station:
 
     def __init__(self, folder: Path | None = None) -> None:
         """Keep models in ``folder``; those that nobody asked for in a month are removed."""
+        show_cards_as_started()
         self._folder = folder or _cache()
         self._folder.mkdir(parents=True, exist_ok=True)
         self._said: SimpleQueue[Message] = SimpleQueue()
@@ -119,6 +121,18 @@ def environment_at_start() -> dict[str, str]:
     entries = Path("/proc/self/environ").read_bytes().decode(errors="surrogateescape").split("\0")
     pairs = (entry.partition("=") for entry in entries)
     return {name: value for name, _, value in pairs if name and not name.startswith(_FOREIGN)}
+
+
+def show_cards_as_started() -> None:
+    """Let this process see the cards that its machine's owner shows Ray, not those Ray left it.
+
+    Ray hides all of them from a task that asks for none, and gives others a number; which card of
+    a model is measured, however, is a matter of the instance.
+    """
+    os.environ.pop(_CARDS, None)
+    os.environ.update(
+        {name: value for name, value in environment_at_start().items() if name == _CARDS}
+    )
 
 
 def import_path() -> list[str]:

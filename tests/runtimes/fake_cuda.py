@@ -23,6 +23,7 @@ class FakeGpu:
 
     Attributes:
         name: of its only GPU.
+        uuid: of its only GPU.
         memory_bytes: of the GPU.
         stack: the contexts that were pushed, the current one last.
         buffers: what is allocated, by address.
@@ -40,6 +41,7 @@ class FakeGpu:
 
     def __init__(self, name: str = "Tesla V100-SXM2-16GB", memory_bytes: int = 2**34) -> None:
         self.name = name
+        self.uuid = "GPU-5ee0-17"
         self.memory_bytes = memory_bytes
         self.stack: list[Any] = []
         self.buffers: dict[int, bytearray] = {}
@@ -448,6 +450,7 @@ def make_pynvml(gpu: FakeGpu) -> dict[str, ModuleType]:
         "nvmlDeviceGetCount": lambda: 1,
         "nvmlDeviceGetHandleByIndex": lambda number: handle,
         "nvmlDeviceGetName": lambda card: gpu.name,
+        "nvmlDeviceGetUUID": lambda card: gpu.uuid,
         "nvmlDeviceGetClockInfo": telling(lambda: 1380),
         "nvmlDeviceGetTemperature": telling(lambda: 41),
         "nvmlDeviceGetEnforcedPowerLimit": telling(lambda: 300_000),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from latbench.devices import CardFacts, fingerprint
+from latbench.devices import CardFacts, fingerprint, visible
 from latbench.devices.driver import Card
 from latbench.runtimes import cuda_graph
 from latbench.runtimes.cuda import Gpu, gpu_for
@@ -30,9 +30,11 @@ def machine(
     gpu = FakeGpu(NAMES[device])
     put(monkeypatch, gpu, version)
     card = Card(
-        gpu.name, f"GPU-of-{device}", CardFacts(2**34, "550.1", 300, 1530, "7.0", None, None)
+        gpu.name, gpu.uuid, CardFacts(2**34, "550.1", 300, 1530, "7.0", None, None)
     )
-    monkeypatch.setattr(fingerprint, "read_cards", lambda: ([card], None))
+    for module in (fingerprint, visible):
+        monkeypatch.setattr(module, "read_cards", lambda: ([card], None))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     library = make_libcuda(gpu)
     monkeypatch.setattr(cuda_graph, "_library", lambda: library)
