@@ -4,17 +4,21 @@ Latencies of `digits-mobilenet` are measured first, blocks and networks, and a t
 algorithm then has the same wall time to train weights and to search with, on all CPUs; what it
 found is trained from scratch, and all networks found are measured in one sweep at the end. At three
 minutes a search and three seeds that takes hours, so it runs only where ``LATBENCH_DIGITS_SECONDS``
-says how long a search may take; ``LATBENCH_DIGITS_SEEDS`` is 3 by default.
+says how long a search may take; ``LATBENCH_DIGITS_SEEDS`` is 3 by default. In the folder that
+``LATBENCH_DIGITS_FOLDER`` names it keeps what it has done, and goes on there when it is run again.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +31,7 @@ from latbench import registry
 from latbench.one_shot_searcher import OneShotSearcher
 from latbench.predictor import Predictor
 from latbench.profiling.subjects import block_subjects, network_subjects
-from latbench.spaces import IntArray, SearchSpace
+from latbench.spaces import SearchSpace
 from latbench.store import Store
 from latbench.training.config import TrainConfig
 from latbench.training.data import load_data
@@ -38,7 +42,7 @@ from latbench.workflows.search_settings import SearchSettings
 from latbench.workflows.search_task import search_task
 from latbench.workflows.setting import Setting
 
-_SECONDS = "LATBENCH_DIGITS_SECONDS"
+_SECONDS, _SEEDS, _FOLDER = (f"LATBENCH_DIGITS_{name}" for name in ("SECONDS", "SEEDS", "FOLDER"))
 _NETWORKS, _SIZE, _BATCH, _EVALUATIONS = 60, 32, 64, 200
 _SHARES = (0.2, 0.6)
 _ALGORITHMS = ("darts", "proxylessnas", "unas", "fbnet", "snas", "reinforce", "evolution", "random")
@@ -50,7 +54,8 @@ class _Run:
 
     algorithm: str
     target_ms: float
-    x: IntArray
+    seed: int
+    x: list[int]
     accuracy: float
     seconds: float
 
@@ -61,34 +66,37 @@ def rows() -> Iterator[Row]:
         print(f"  skipped: {_SECONDS} says not how long a search may take", file=sys.stderr)
         return
     seconds = float(os.environ[_SECONDS])
-    seeds = int(os.environ.get("LATBENCH_DIGITS_SEEDS", "3"))
+    seeds = int(os.environ.get(_SEEDS, "3"))
     space = latbench.space("digits-mobilenet", image_size=_SIZE)
     target, _ = Setting().here()
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        Store.open(f"sqlite:///{Path(folder) / 'bench.db'}") as store,
-    ):
+    with contextlib.ExitStack() as stack:
+        kept = os.environ.get(_FOLDER)
+        folder = Path(kept or stack.enter_context(tempfile.TemporaryDirectory()))
+        store = stack.enter_context(Store.open(f"sqlite:///{folder / 'digits.db'}"))
         X = draw(space, _NETWORKS, seed=0)
         sweep(store, [*block_subjects(space), *network_subjects(space, X)], "main")
         known = measured(store, space, target)
         lut = registry.load(registry.PREDICTORS, "lut").for_table(space, known.block_ms)
         predictor: Predictor = lut.fit(known.X, known.y)
         targets_ms = [float(np.quantile(known.y, share)) for share in _SHARES]
-        runs = []
-        for algorithm in _ALGORITHMS:
-            for target_ms in targets_ms:
-                for seed in range(seeds):
-                    run = _search(space, predictor, algorithm, target_ms, seed, seconds)
-                    print(f"  {run}", file=sys.stderr)
-                    runs.append(run)
-        found = np.array([run.x for run in runs])
+        done = folder / f"{seconds:g}s.jsonl"
+        runs = _kept(done)
+        # Seeds outermost, so that what there is of an interrupted benchmark is a whole table.
+        for seed, algorithm, target_ms in product(range(seeds), _ALGORITHMS, targets_ms):
+            if (algorithm, target_ms, seed) not in runs:
+                run = _search(space, predictor, algorithm, target_ms, seed, seconds)
+                print(f"  {run}", file=sys.stderr)
+                with done.open("a") as lines:
+                    lines.write(json.dumps(asdict(run)) + "\n")
+                runs[algorithm, target_ms, seed] = run
+        found = np.array([run.x for run in runs.values()])
         true = sweep(store, network_subjects(space, found), "found").rows
     for algorithm in _ALGORITHMS:
         told, met = [], []
         for target_ms in targets_ms:
             mine = [
                 (run, row)
-                for run, row in zip(runs, true, strict=True)
+                for run, row in zip(runs.values(), true, strict=True)
                 if (run.algorithm, run.target_ms) == (algorithm, target_ms)
             ]
             accuracies = 100 * np.array([run.accuracy for run, _ in mine])
@@ -100,7 +108,7 @@ def rows() -> Iterator[Row]:
                 f"of {len(within)}, {np.mean(shares):.3f} × the target"
             )
             met += within
-        mean_s = np.mean([run.seconds for run in runs if run.algorithm == algorithm])
+        mean_s = np.mean([run.seconds for run in runs.values() if run.algorithm == algorithm])
         yield Row(
             f"`{algorithm}` on the digits: test accuracy after training from scratch",
             "the table, whatever it shows",
@@ -108,6 +116,13 @@ def rows() -> Iterator[Row]:
             f"{seeds} seeds, {mean_s:.0f} s a search, {seconds:.0f} s asked for",
             all(met),
         )
+
+
+def _kept(done: Path) -> dict[tuple[str, float, int], _Run]:
+    """Return the runs that an earlier benchmark has done."""
+    lines = done.read_text().splitlines() if done.exists() else []
+    runs = [_Run(**json.loads(line)) for line in lines]
+    return {(run.algorithm, run.target_ms, run.seed): run for run in runs}
 
 
 def _search(
@@ -128,7 +143,7 @@ def _search(
     took = time.monotonic() - began
     data = load_data("digits", _SIZE, channels=space.input_shape[0], seed=seed)
     trained = retrain(space, result.x, data, TrainConfig(seed=seed))
-    return _Run(algorithm, target_ms, result.x, trained.accuracy, took)
+    return _Run(algorithm, target_ms, seed, result.x.tolist(), trained.accuracy, took)
 
 
 def _settings(algorithm: str, target_ms: float, seed: int, steps: int) -> SearchSettings:
