@@ -28,15 +28,18 @@ _LEVELS = {
     "extended": "ORT_ENABLE_EXTENDED",
     "all": "ORT_ENABLE_ALL",
 }
+_PROCESSOR = "CPUExecutionProvider"
 
 
 class OnnxRuntime(Runtime):
-    """ONNX Runtime's CPU execution provider."""
+    """ONNX Runtime on the processor, by its own execution provider or another for processors."""
 
     name: ClassVar[str] = "onnxruntime"
     one_kernel_a_node: ClassVar[bool] = True
     options: ClassVar[Mapping[str, str]] = {
-        "optimisation": "graph optimisation level: disabled, basic, extended or all (default)"
+        "optimisation": "graph optimisation level: disabled, basic, extended or all (default)",
+        "provider": "execution provider of the installed build, which comes before its own for "
+        "processors, such as DnnlExecutionProvider",
     }
 
     def available(self) -> str | None:
@@ -60,9 +63,20 @@ class OnnxRuntime(Runtime):
         level = dict(target.options).get("optimisation", "all")
         if level not in _LEVELS:
             raise UsageError(f"optimisation={level!r} is unknown; use one of {', '.join(_LEVELS)}")
+        provider = dict(target.options).get("provider")
+        if provider is not None:
+            import onnxruntime
+
+            built = onnxruntime.get_available_providers()
+            if provider not in built:
+                raise UsageError(
+                    f"provider={provider!r} is not in the onnxruntime that is installed here; it "
+                    f"has {', '.join(built)}"
+                )
 
     def _compile(self, workload: Workload, target: Target) -> Session:
-        return OnnxRuntimeSession(workload, partial(session_options, target))
+        provider = dict(target.options).get("provider", _PROCESSOR)
+        return OnnxRuntimeSession(workload, partial(session_options, target), provider)
 
 
 def session_options(target: Target) -> Any:
@@ -85,14 +99,22 @@ def session_options(target: Target) -> Any:
 class OnnxRuntimeSession(Session):
     """A compiled graph, its inputs and outputs bound to memory once."""
 
-    def __init__(self, workload: Workload, make_settings: Callable[[], Any]) -> None:
-        """Compile ``workload`` with the session options that ``make_settings`` returns."""
+    def __init__(
+        self, workload: Workload, make_settings: Callable[[], Any], provider: str = _PROCESSOR
+    ) -> None:
+        """Compile ``workload`` with the session options that ``make_settings`` returns.
+
+        What ``provider`` does not take runs on ONNX Runtime's own provider for processors.
+
+        Raises:
+            MeasurementError: ONNX Runtime refused it, or goes on without ``provider``.
+        """
         import onnxruntime
         from onnx import load_model_from_string
 
         from latbench.spaces.weights import seeded
 
-        self._workload, self._make_settings = workload, make_settings
+        self._workload, self._make_settings, self._provider = workload, make_settings, provider
         settings = make_settings()
         try:
             weights = seeded(load_model_from_string(workload.model))
@@ -103,7 +125,7 @@ class OnnxRuntimeSession(Session):
             if weights:
                 settings.add_external_initializers(list(weights), values)
             self._session = onnxruntime.InferenceSession(
-                workload.model, settings, providers=["CPUExecutionProvider"]
+                workload.model, settings, providers=list(dict.fromkeys([provider, _PROCESSOR]))
             )
             self._outputs = [output.name for output in self._session.get_outputs()]
             self._binding = self._session.io_binding()
@@ -114,6 +136,9 @@ class OnnxRuntimeSession(Session):
         # ONNX Runtime raises a class of its own for each status, without a common base.
         except Exception as failure:
             raise MeasurementError(f"onnxruntime refused it: {reason_of(failure)}") from failure
+        # ONNX Runtime goes on without a provider that does not start.
+        if provider not in self._session.get_providers():
+            raise MeasurementError(f"{provider} does not start here; are its libraries installed?")
 
     def run_once(self) -> None:
         """See :class:`Session`."""
@@ -128,6 +153,8 @@ class OnnxRuntimeSession(Session):
 
     def kernels(self, runs: int = PROFILED_RUNS) -> CompiledGraph:
         """See :class:`Session`."""
+        if self._provider != _PROCESSOR:
+            return super().kernels(runs)
         from latbench.runtimes.onnxruntime_profile import profiled
 
         return profiled(self._workload, self._make_settings, runs)

@@ -24,6 +24,9 @@ class OnnxRuntimeCuda(OnnxRuntime):
 
     name: ClassVar[str] = "onnxruntime-cuda"
     device_kinds: ClassVar[tuple[str, ...]] = ("gpu", "soc")
+    options: ClassVar[Mapping[str, str]] = {
+        name: told for name, told in OnnxRuntime.options.items() if name != "provider"
+    }
     provider: ClassVar[str] = "CUDAExecutionProvider"
 
     def available(self) -> str | None:

@@ -11,9 +11,10 @@ import onnxruntime
 import pytest
 
 import latbench
-from latbench.errors import UsageError
+from latbench.errors import MeasurementError, UsageError
 from latbench.runtimes import random_inputs
 from latbench.runtimes.onnxruntime import OnnxRuntime, OnnxRuntimeSession
+from latbench.runtimes.onnxruntime_gpu import OnnxRuntimeCuda
 from latbench.spaces import Workload
 from latbench.spaces.weights import with_weights
 
@@ -61,3 +62,32 @@ def test_unknown_levels_are_refused_with_those_there_are() -> None:
     """A level is checked when the target is made, before a sweep begins."""
     with pytest.raises(UsageError, match="disabled, basic, extended, all"):
         OnnxRuntime().target("cpu", options={"optimisation": "fast"})
+
+
+def test_another_provider_of_the_build_computes_the_same(workload: Workload) -> None:
+    """It is a target of its own; what it does not take, the processor's own does."""
+    runtime = OnnxRuntime()
+    plain = runtime.target("cpu")
+    other = runtime.target("cpu", options={"provider": "AzureExecutionProvider"})
+    assert other.key != plain.key
+    inputs = random_inputs(workload.inputs)
+    expected, found = (runtime.compile(workload, one).outputs(inputs) for one in (plain, other))
+    np.testing.assert_array_equal(expected, found)
+
+
+def test_a_provider_that_the_build_lacks_is_refused() -> None:
+    """With those that it has; the GPU's have runtimes of their own."""
+    with pytest.raises(UsageError, match=r"'Dnnl' is not in .* it has .*CPUExecutionProvider"):
+        OnnxRuntime().target("cpu", options={"provider": "Dnnl"})
+    assert "provider" not in OnnxRuntimeCuda.options
+
+
+def test_a_provider_that_does_not_start_is_no_measurement(
+    workload: Workload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ONNX Runtime would go on with the processor, under the name of the other one."""
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["DnnlExecutionProvider"])
+    runtime = OnnxRuntime()
+    target = runtime.target("cpu", options={"provider": "DnnlExecutionProvider"})
+    with pytest.raises(MeasurementError, match="DnnlExecutionProvider"):
+        runtime.compile(workload, target)
