@@ -183,8 +183,9 @@ def _noise(found: tuple[int, Noise] | None) -> str:
         return "The noise is not known: fewer than 5 networks were measured twice."
     count, between = found
     return (
-        f"Noise, from {count} networks measured twice: a perfect predictor would have a mean "
-        f"error of {between.single:.2f} % (mape); the second measurements are "
+        f"Noise, from {count} networks measured twice: a predictor that knew what one sweep finds "
+        f"would have a mean error of {between.within:.2f} % on it (mape), and of "
+        f"{between.single:.2f} % on another sweep; the second measurements are "
         f"{between.shift:+.2f} % from the first ones (median)."
     )
 

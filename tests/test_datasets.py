@@ -178,7 +178,8 @@ def test_a_card_tells_noise_and_bias(folder: Path, space: SearchSpace) -> None:
     summed = space.path(X) @ block_ms[[block.key for block in space.blocks]].to_numpy()
     section = text.split("batch 1, 1 thread\n")[1].split("\n## ")[0]
     assert f"from {REPEATS} networks measured twice" in section
-    assert f"mean error of {between.single:.2f} % (mape)" in section
+    assert f"mean error of {between.within:.2f} % on it (mape)" in section
+    assert f"of {between.single:.2f} % on another sweep" in section
     assert f"bias {100 * (summed / main.to_numpy() - 1).mean():+.2f} %" in section
 
 

@@ -36,7 +36,8 @@ TERMS = {
     "Spearman": "Correlation of the ranks: 1 if the estimate puts all networks in the right order.",
     "Kendall": "Kendall's tau-b: pairs in the right order less pairs in the wrong one.",
     "measurement noise": "The MAPE that a perfect predictor would score, because each measurement "
-    "errs: from networks that were measured twice. No estimate can be seen to do better.",
+    "errs: from networks that were measured twice, less what the second sweep as a whole differs "
+    "by. No estimate can be seen to do better.",
     "interval coverage": "The share of networks, not seen before, whose measured latency lay "
     "within their predicted interval.",
 }

@@ -59,13 +59,17 @@ class Noise:
         difference: mean of ``|a - b| / ((a + b) / 2)``: the error of one measurement taken as
             the prediction of the other, in which both err.
         single: ``difference / sqrt(2)``: the MAPE of a perfect predictor against one
-            measurement, in which only that measurement errs. This is ``noise_mape``.
+            measurement, in which only that measurement errs.
+        within: the same without the shift: the MAPE of a predictor that knows what one sweep would
+            find on average, against that sweep. This is ``noise_mape``, which a predictor that was
+            fitted and is tested on one sweep has beside it.
         shift: the common part, ``median(b / a) - 1``, signed: a predictor fitted and tested on
             one sweep does not see it, one that is used in another sweep does.
     """
 
     difference: float
     single: float
+    within: float
     shift: float
 
 
@@ -75,7 +79,8 @@ def noise(first_ms: Sequence[float], second_ms: Sequence[float]) -> Noise:
     A measurement is ``T * (1 + e)``. A predictor that knows every T still scores a MAPE of
     ``E|e|``, while two measurements differ by ``E|e1 - e2|``, which is ``sqrt(2) * E|e|`` for
     normal errors of equal size. Hence the division: without it a predictor could seem to beat the
-    noise it is tested against.
+    noise it is tested against. So it could if what a whole sweep has in common were taken for
+    noise: ``within`` leaves out the median of the differences.
 
     Args:
         first_ms, second_ms: latencies of the same subjects in the same order.
@@ -93,6 +98,10 @@ def noise(first_ms: Sequence[float], second_ms: Sequence[float]) -> Noise:
         raise UsageError(
             "noise needs latencies above zero; leave out the subjects whose measurement failed"
         )
-    difference = 100 * float(np.mean(np.abs(a - b) / ((a + b) / 2)))
+    relative = (b - a) / ((a + b) / 2)
+    difference = 100 * float(np.mean(np.abs(relative)))
+    own = relative - np.median(relative)
+    # One difference is spent on the median, and of a single pair nothing would be left.
+    left = 100 * float(np.abs(own).sum()) / (a.size - 1) if a.size > 1 else difference
     shift = 100 * (float(np.median(b / a)) - 1)
-    return Noise(difference, difference / math.sqrt(2), shift)
+    return Noise(difference, difference / math.sqrt(2), left / math.sqrt(2), shift)

@@ -48,7 +48,7 @@ class Protocol:
         seed: seed of the bootstrap and of the order of subjects.
     """
 
-    version: str = "p5"
+    version: str = "p6"
     lead_in_runs: int = 5
     round_ms: float = 8.0
     round_runs: int = 12
@@ -56,7 +56,7 @@ class Protocol:
     round_runs_min: int = 5
     probe_every_ms: float = 0.1
     probe_wait_ms: float = 5.0
-    probe_tolerance: float = 0.05
+    probe_tolerance: float = 0.08
     rounds_min: int = 12
     rounds_max: int = 30
     half_width: float = 0.01

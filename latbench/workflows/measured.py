@@ -60,11 +60,11 @@ class Measured:
 
     @property
     def noise_mape(self) -> float | None:
-        """What a perfect predictor would score, in percent; None without enough repeats."""
+        """What a perfect predictor of this sweep would score, in percent; None without repeats."""
         both = self.networks.merge(self.repeats, on="key", suffixes=("", "_again"))
         if len(both) < _FEWEST_REPEATS:
             return None
-        return noise(both["latency_ms"].tolist(), both["latency_ms_again"].tolist()).single
+        return noise(both["latency_ms"].tolist(), both["latency_ms_again"].tolist()).within
 
     def notes(self) -> list[str]:
         """Return what a reader must know of the measurements' quality, in sentences."""

@@ -74,6 +74,7 @@ def test_noise_is_the_mape_of_a_perfect_predictor() -> None:
     perfect = 100 * np.mean(np.abs(true_ms - first) / first)
     found = noise(first.tolist(), second.tolist())
     assert found.single == pytest.approx(perfect, rel=0.02)
+    assert found.within == pytest.approx(perfect, rel=0.02)
     remeasured = 100 * np.mean(np.abs(second - first) / first)
     assert found.difference == pytest.approx(remeasured, rel=0.02)
     assert found.shift == pytest.approx(0.0, abs=0.1)
@@ -85,6 +86,19 @@ def test_a_common_shift_is_told_apart(first_ms: list[float], factor: float) -> N
     found = noise(first_ms, [value * factor for value in first_ms])
     assert found.shift == pytest.approx(100 * (factor - 1), abs=1e-6)
     assert found.difference == pytest.approx(200 * abs(factor - 1) / (factor + 1), abs=1e-6)
+    if len(first_ms) > 1:
+        assert found.within == pytest.approx(0.0, abs=1e-6)
+
+
+def test_the_noise_of_one_sweep_is_that_of_few_pairs_too() -> None:
+    """On average: the median that is taken out has come nearer to five pairs than they are true."""
+    rng = np.random.default_rng(0)
+    first, second = (np.exp(rng.normal(0, 0.02, (2000, 5))) for _ in range(2))
+    slower = 1.1 * second
+    few = [noise(a.tolist(), b.tolist()).within for a, b in zip(first, slower, strict=True)]
+    every = noise(first.ravel().tolist(), slower.ravel().tolist())
+    assert np.mean(few) == pytest.approx(every.within, rel=0.05)
+    assert every.single > 5 * every.within
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 100), st.floats(0.01, 100)), min_size=1))
