@@ -3,7 +3,8 @@
 Counts, costs and paths are those of the pruned network, as compilers that drop what has no effect
 see it. Some compilers drop only a part of it, operations whose value nobody reads for example, and
 keep those that nothing feeds. So where a space prunes, further columns tell of each option what
-feeds it and what reads it.
+feeds it and what reads it. And compilers compute some things once that stand in a network more than
+once (:mod:`latbench.spaces.sharing`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 
 from latbench.spaces.blocks import NOTHING
 from latbench.spaces.graph import INPUT
+from latbench.spaces.sharing import shared
 
 if TYPE_CHECKING:
     from latbench.spaces.architectures import FloatArray
@@ -38,6 +40,8 @@ class GraphFeatures:
     ``total ...``          blocks, multiply-accumulates, parameters and values moved
     ``longest ...``        the same along the heaviest path from input to output, each cost for
                            itself; left out for chains, where it is the total
+    ``again`` ``beside``   one a block: how often it computes what another does, and how often it
+                           begins as another does; left out for chains, where none does
     ``fed`` ``read``       one an option: the share of its places where it was chosen and a value
     ``live`` ``end``       reaches it, the output would read it, both, or it is a dead end;
                            then their sums over the choices with an option of that name. Left out
@@ -48,12 +52,14 @@ class GraphFeatures:
         names: of the columns.
         counts: the columns of blocks.
         costs: the columns ``total`` and ``longest``, whose sizes differ by orders of magnitude.
+        shared: the columns ``again`` and ``beside``; empty for chains.
         reach: the columns ``fed``, ``read``, ``live`` and ``end``; empty where nothing is pruned.
     """
 
     names: tuple[str, ...]
     counts: slice
     costs: slice
+    shared: slice
     reach: slice
 
     def __init__(self, space: SearchSpace) -> None:
@@ -68,7 +74,11 @@ class GraphFeatures:
         if not self._is_chain:
             names += [f"longest {cost}" for cost in _COSTS]
         self.counts = slice(0, len(blocks))
-        self.costs, self.reach = slice(len(blocks), len(names)), slice(len(names), None)
+        self.costs = slice(len(blocks), len(names))
+        if not self._is_chain:
+            names += [f"{kind} {block.key}" for kind in ("again", "beside") for block in blocks]
+        self.shared = slice(self.costs.stop, len(names))
+        self.reach = slice(len(names), None)
         if self._graph.prunes:
             options = [
                 f"{choice.name}={option}" for choice in space.choices for option in choice.options
@@ -120,19 +130,24 @@ class GraphFeatures:
 
     def _computed(self, X: IntArray) -> FloatArray:
         placed = self._space.placed(X)
-        counts = np.zeros((len(X), len(self._costs)))
-        for column in placed.T:
-            runs = column != NOTHING
-            counts[runs, column[runs]] += 1
+        counts = self._by_block(placed, placed != NOTHING)
         parts = [counts, counts @ self._costs]
         live, alive = self._graph.live(X)
         if not self._is_chain:
             parts.append(self._longest(X, placed, live))
+            parts += [self._by_block(placed, one) for one in shared(self._graph, X, placed)]
         if self._graph.prunes:
             fed = np.stack([alive[node.name] for node in self._graph.nodes], axis=1)
             kinds = (fed, self._graph.read(X), live, self._graph.dead_ends(X))
             parts += [self._reach(X, kind) for kind in kinds]
         return np.hstack(parts)
+
+    def _by_block(self, placed: IntArray, where: BoolArray) -> FloatArray:
+        """Return how often each block stands ``where`` (n, nodes), (n, blocks)."""
+        counts = np.zeros((len(placed), len(self._costs)))
+        for blocks, counted in zip(placed.T, where.T, strict=True):
+            counts[counted, blocks[counted]] += 1
+        return counts
 
     def _longest(self, X: IntArray, placed: IntArray, live: BoolArray) -> FloatArray:
         """Return the most of each cost along one path to the output, (n, costs)."""

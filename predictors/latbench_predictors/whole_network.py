@@ -35,6 +35,8 @@ class Described:
         costs: blocks, work, parameters and values moved, in all and along the longest path, and
             the accumulated latency, where they are known; of any size, (n, costs).
         counts: how often each block runs, (n, blocks).
+        shared: how often each block computes what another does, or begins as it does; of the order
+            of 1, (n, 2 blocks), or no column where none does.
         prunes: whether what runs depends on more than single options. Where it does not, counts are
             sums of ``options``, and of use to trees alone.
     """
@@ -42,18 +44,19 @@ class Described:
     options: FloatArray
     costs: FloatArray
     counts: FloatArray
+    shared: FloatArray
     prunes: bool
 
     @property
     def linear(self) -> FloatArray:
-        """What a linear model needs: options, costs, and counts where they are no sums."""
-        parts = [self.options, self.costs]
+        """What a linear model needs: all but counts where they are sums of options."""
+        parts = [self.options, self.costs, self.shared]
         return np.hstack([*parts, self.counts] if self.prunes else parts)
 
     @property
     def every(self) -> FloatArray:
         """All columns."""
-        return np.hstack([self.options, self.costs, self.counts])
+        return np.hstack([self.options, self.costs, self.counts, self.shared])
 
 
 class WholeNetwork:
@@ -79,7 +82,7 @@ class WholeNetwork:
             counted = self._graph.names[self._graph.counts]
             # Another name where they have a part in the linear model, which they had not always.
             names += [f"count of {block}" if self._prunes else block for block in counted]
-            names += self._graph.names[self._graph.costs]
+            names += self._graph.names[self._graph.costs] + self._graph.names[self._graph.shared]
             told = np.empty((0, len(self._graph.names[self._graph.reach])))
             names += [f"reach {number}" for number in range(self._shared_reach(told).shape[1])]
         if self._lut is not None:
@@ -90,14 +93,15 @@ class WholeNetwork:
         """Return canonical architectures ``X`` (n, choices) as columns."""
         encoded = self._space.one_hot(X)
         options = [encoded @ self._own, encoded @ self._shared]
-        costs = counts = np.empty((len(X), 0))
+        costs = counts = shared = np.empty((len(X), 0))
         if self._graph is not None:
             found = self._graph(X)
             options.append(self._shared_reach(found[:, self._graph.reach]))
             costs, counts = found[:, self._graph.costs], found[:, self._graph.counts]
+            shared = found[:, self._graph.shared]
         if self._lut is not None:
             costs = np.column_stack([costs, self._lut.accumulated(X)])
-        return Described(np.hstack(options), costs, counts, self._prunes)
+        return Described(np.hstack(options), costs, counts, shared, self._prunes)
 
     def _shared_reach(self, reach: FloatArray) -> FloatArray:
         """Return the columns of :data:`features.REACH` with those of like choices summed."""
@@ -118,6 +122,7 @@ class WholeNetwork:
             costs[-1] = COSTS
         weights = [np.ones(options), np.full(names, NAMES), np.full(reach, REACH)]
         weights.append(_of_one_size(costs, found.costs))
+        weights.append(_of_one_size(np.full(found.shared.shape[1], COUNTS), found.shared))
         if found.prunes:
             weights.append(_of_one_size(np.full(found.counts.shape[1], COUNTS), found.counts))
         return np.concatenate(weights)

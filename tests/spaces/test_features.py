@@ -124,3 +124,54 @@ def test_values_moved_by_hand() -> None:
     residual = InvertedResidual(2, 2, 3, 1, 3)
     hidden = 6 * 64
     assert residual.moved(((2, 8, 8),)) == 2 * (2 * 64 + hidden) + 2 * hidden + residual.params()
+
+
+def walked(space: SearchSpace, x: np.ndarray) -> dict[str, int]:
+    """Return what is computed again, or begins like another, in the steps of ``x``."""
+    same: dict[str | None, int] = {INPUT: 0, None: -1}
+    values: dict[tuple[object, ...], int] = {}
+    seen: set[tuple[object, ...]] = set()
+    counts: dict[str, int] = {}
+    blocks = iter(space.blocks[number].key for number in space.placed(x)[0] if number >= 0)
+    for step, block in zip(space.graph.plan(x), blocks, strict=True):
+        operation = step.operation
+        taken = [same[name] for name in step.inputs]
+        parts = tuple(sorted(taken) if operation.joins else taken)
+        weighted = operation.params() > 0
+        value = (block, parts, step.name if weighted else None)
+        start = (type(operation), parts)
+        same[step.name] = values.setdefault(value, len(values) + 1)
+        kind, told = ("beside", start) if weighted else ("again", value)
+        if told in seen:
+            counts[f"{kind} {block}"] = counts.get(f"{kind} {block}", 0) + 1
+        seen.add(told)
+    return counts
+
+
+@pytest.mark.parametrize("name", ["nasbench201", "darts"])
+def test_what_may_be_computed_once_is_found_by_a_walk_over_the_steps(name: str) -> None:
+    """Values are the same where operations without weights and what they take are."""
+    space = latbench.space(name, cells=3)
+    X = space.sample(np.random.default_rng(2), 40)
+    found = by_name(space, X)
+    told = {key: column for key, column in found.items() if key.split()[0] in ("again", "beside")}
+    assert len(told) == 2 * len(space.blocks)
+    for row, x in enumerate(X):
+        counts = walked(space, x)
+        assert {key: column[row] for key, column in told.items() if column[row]} == counts
+    assert sum(map(np.sum, told.values())) > 0
+
+
+def test_two_pools_of_one_value_are_one(cells: SearchSpace) -> None:
+    """And so are the sums that take them, and what comes behind."""
+    twice = "|avg_pool_3x3~0|+|avg_pool_3x3~0|none~1|+|none~0|avg_pool_3x3~1|avg_pool_3x3~2|"
+    found = by_name(cells, np.array([cells.encode(twice)]))
+    pools = {key: value[0] for key, value in found.items() if key.startswith("again avgpool")}
+    # Two cells in each of three stages; in each, one pool of two, twice.
+    assert list(pools.values()) == [4, 4, 4]
+
+
+def test_a_chain_computes_nothing_twice() -> None:
+    """It has no column of that."""
+    shared = latbench.space("mobilenet").features.shared
+    assert shared.start == shared.stop
