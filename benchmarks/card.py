@@ -163,6 +163,11 @@ def _target(table: ExportedTable, space: SearchSpace, part: _OnTarget) -> str:
         "",
         _noise(_between(found.networks, found.repeats)),
     ]
+    if found.set_aside:
+        text.append(
+            f"Noise and comparison are of protocol `{found.protocol}`, which timed the most "
+            f"networks; {sum(found.set_aside.values())} rows of other protocols are set aside."
+        )
     try:
         text.append(_accumulated(compare(found)))
     except MissingMeasurementsError as missing:
@@ -230,7 +235,7 @@ def _of_target(space: SearchSpace, part: _OnTarget) -> Iterator[str]:
         failed = rows[rows["status"] == "failed"]
         for reason, count in failed["reason"].value_counts().head(_SHOWN_REASONS).items():
             yield f"{label}: {count} of {len(rows)} {name} failed: {reason}"
-        twice = int(rows["key"].duplicated().sum())
+        twice = int(rows.duplicated(["instance", "protocol", "key"]).sum())
         if twice:
             yield f"{label}: {twice} rows of {name} repeat a key; the newest counts"
     absent = {block.key for block in space.blocks} - set(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.table import Table
 
 from latbench.cli.options import seed_option
 from latbench.cli.output import emit, progress, table
@@ -14,6 +16,17 @@ from latbench.errors import UsageError
 from latbench.workflows.protocols.rows import Request, Row
 
 DATA_VARIABLE = "LATBENCH_EVAL_DATA"
+
+_MEANS = {
+    "mape": "mape",
+    "rmse_ms": "rmse",
+    "within_1": "±1 %",
+    "within_5": "±5 %",
+    "within_10": "±10 %",
+    "spearman": "spearman",
+    "kendall": "kendall",
+}
+"""Scores by their names, and how the columns are headed that hold their means."""
 
 
 @click.command()
@@ -56,7 +69,8 @@ def evaluate(
       neusight       NeuSight's kernels: GPUs that were measured, and others
       proxyless-lut  ProxylessNAS' table of a phone: sums of blocks
 
-    Spread is the standard deviation between seeds. The JSON document has more scores.
+    Spread is the standard deviation between seeds. The last table has the means of the scores that
+    every prediction of latencies gets; the JSON document has them by device, and more.
     """
     from latbench.workflows import evaluate as workflow
 
@@ -75,12 +89,30 @@ def evaluate(
             columns = ["method", "labels", "trimmed", *shown[0].scores, "mean", "spread"]
             title = f"{protocol}, {chosen.about}: {score}"
             console.print(table(title, columns, map(_cells, shown)))
+        means = _means(protocol, rows)
+        if means is not None:
+            console.print(means)
         for source in sorted({row.source for row in rows} - {""}):
             console.print(f"Rows without spread: {source}.")
         for text in dict.fromkeys(f"{row.method}: {row.note}" for row in rows if row.note):
             console.print(text, markup=False)
 
     emit(document, render)
+
+
+def _means(protocol: str, rows: Sequence[Row]) -> Table | None:
+    """Return the means of all methods by every score; None where no latencies are predicted."""
+    found: dict[tuple[object, ...], dict[str, float | None]] = {}
+    for row in rows:
+        if row.score in _MEANS:
+            found.setdefault((row.method, row.labels, row.trimmed), {})[row.score] = row.mean
+    if not found:
+        return None
+    return table(
+        f"{protocol}, means: errors and shares of networks in %, rmse in ms",
+        ["method", "labels", "trimmed", *_MEANS.values()],
+        [[*key, *map(means.get, _MEANS)] for key, means in found.items()],
+    )
 
 
 def _cells(row: Row) -> list[object]:

@@ -200,11 +200,13 @@ def _from_store(
         space = asked.build_for(store)
         targets = setting.all_stored(store, space.spec, "network")
         found = measured(store, space, targets[0])
-        tables = other_targets(store, space, found.target, sources) if uses_tables else {}
+        others = other_targets(store, space, found.target, sources) if uses_tables else {}
     for sentence in (*choice_of(targets), *found.notes()):
         note(sentence)
-    for name, (_, latencies) in tables.items():
-        note(f"learns from {len(latencies)} networks on {name}")
+    for name, source in others.items():
+        note(f"learns from {len(source.y)} networks on {name}")
+        for sentence in source.notes():
+            note(f"{name}: {sentence}")
     return Examples(
         space,
         found.target,
@@ -213,7 +215,7 @@ def _from_store(
         found.block_ms,
         found.noise_mape,
         f"and {len(found.blocks)} blocks, measured by latbench on {found.target.label}",
-        tables,
+        {name: (source.X, source.y) for name, source in others.items()},
     )
 
 

@@ -152,6 +152,18 @@ class SpaceRequest:
         return self.build()
 
 
+def given_by_user(name: str) -> bool:
+    """Return whether the user gave an option, rather than that its default stands."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source not in (None, click.core.ParameterSource.DEFAULT)
+
+
+def target_given() -> bool:
+    """Return whether the user gave any of the options of a target."""
+    names = ("device", "runtime", "runtime_option", "batch", "threads")
+    return any(map(given_by_user, names))
+
+
 def target_options(command: Command) -> Command:
     """Add the options of a target; the command gets ``settings``, one for each ``--runtime``."""
 
@@ -165,7 +177,6 @@ def target_options(command: Command) -> Command:
         threads: int,
         **others: Any,
     ) -> Any:
-        source = click.get_current_context().get_parameter_source("device")
         settings = tuple(
             Setting.parse(
                 name,
@@ -173,7 +184,7 @@ def target_options(command: Command) -> Command:
                 runtime_options=_without_repeats("--runtime-option", runtime_option),
                 batch=batch,
                 threads=threads,
-                any_device=source == click.core.ParameterSource.DEFAULT,
+                any_device=not given_by_user("device"),
             )
             for name in dict.fromkeys(runtime or (None,))
         )

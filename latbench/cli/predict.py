@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from latbench.cli.options import seed_option
+from latbench.cli.options import one_target_options, seed_option, target_given
 from latbench.cli.output import emit, note, table
 from latbench.errors import UsageError
+from latbench.workflows.setting import Setting
 
 if TYPE_CHECKING:
     from latbench.spaces import IntArray, SearchSpace
@@ -54,6 +55,7 @@ _COVERAGE = 0.95
     is_flag=True,
     help="Refuse predictions of which a part rests on nothing that was measured.",
 )
+@one_target_options
 @seed_option
 def predict(
     folder: Path,
@@ -62,15 +64,20 @@ def predict(
     arch_column: str | None,
     sample: int | None,
     strict: bool,
+    setting: Setting,
     seed: int,
 ) -> None:
-    """Predict latencies, with intervals."""
+    """Predict latencies, with intervals.
+
+    Without --device, --runtime and the like, they are for the target of the predictor, which is
+    said; with any of them, a predictor of another target or version of the runtime is refused.
+    """
     from latbench.predictor import Predictor
-    from latbench.workflows.predictors import cautions, space_of, target_of
+    from latbench.workflows.predictors import cautions, load_asked, space_of, target_of
 
     if sum([bool(archs), table_path is not None, sample is not None]) != 1:
         raise UsageError("give one of --arch F.json, --table F.csv --arch-column A, --sample N")
-    predictor = Predictor.load(folder)
+    predictor = load_asked(folder, setting) if target_given() else Predictor.load(folder)
     space = space_of(predictor)
     X = _architectures(space, archs, table_path, arch_column, sample, seed)
     nominal = min(_COVERAGE, predictor.max_coverage)

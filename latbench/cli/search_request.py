@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from latbench.cli.options import SpaceRequest
+from latbench.cli.options import SpaceRequest, given_by_user
 from latbench.cli.output import note
 from latbench.errors import UsageError
 from latbench.workflows.setting import Setting
@@ -25,12 +23,6 @@ _TARGET = {
     "threads": ("threads",),
 }
 """The options of a target, and the fields of a setting that each of them gives."""
-
-
-def given_by_user(name: str) -> bool:
-    """Return whether the user gave an option, rather than that its default stands."""
-    source = click.get_current_context().get_parameter_source(name)
-    return source not in (None, click.core.ParameterSource.DEFAULT)
 
 
 def merged_space(asked: SpaceRequest, known: SearchConfig) -> SpaceRequest:

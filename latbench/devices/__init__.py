@@ -19,7 +19,7 @@ from latbench.devices.driver import CardFacts
 from latbench.devices.fingerprint import Fingerprint, board, cards, cpu
 from latbench.devices.host import HostFacts
 from latbench.devices.presence import present, require
-from latbench.devices.visible import showing_only
+from latbench.devices.visible import card_for, showing_only
 
 __all__ = [
     "CardFacts",
@@ -33,6 +33,7 @@ __all__ = [
     "Source",
     "Statement",
     "board",
+    "card_for",
     "cards",
     "cpu",
     "present",

@@ -31,13 +31,17 @@ class CardState:
     """One reading; what the card does not tell is None.
 
     Attributes:
+        driver: version of the driver.
         sm_clock_mhz: present clock of the multiprocessors; an idle card lowers it.
+        sm_clock_set_mhz: the clock that is set for applications (``nvidia-smi -ac``).
         temperature_c: temperature of the chip.
         power_cap_w: the power it may draw.
         slowdowns: what holds its clock down now.
     """
 
+    driver: str | None
     sm_clock_mhz: int | None
+    sm_clock_set_mhz: int | None
     temperature_c: int | None
     power_cap_w: float | None
     slowdowns: tuple[str, ...] | None
@@ -61,7 +65,9 @@ class CardWatch:
         nvml = self._nvml
         cap_mw = self._told(nvml.nvmlDeviceGetEnforcedPowerLimit)
         return CardState(
+            driver=_text(nvml.nvmlSystemGetDriverVersion()),
             sm_clock_mhz=self._told(nvml.nvmlDeviceGetClockInfo, nvml.NVML_CLOCK_SM),
+            sm_clock_set_mhz=self._told(nvml.nvmlDeviceGetApplicationsClock, nvml.NVML_CLOCK_SM),
             temperature_c=self._told(nvml.nvmlDeviceGetTemperature, nvml.NVML_TEMPERATURE_GPU),
             power_cap_w=None if cap_mw is None else cap_mw / 1e3,
             slowdowns=self.slowdowns(),

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from latbench.devices import watch_card
+from latbench.devices import card_for, watch_card
 from latbench.target import Target
 from latbench.version import current_version
 
@@ -46,11 +46,14 @@ def provenance(target: Target) -> dict[str, Any]:
 
 
 def _card(device: str) -> dict[str, Any]:
-    """Return the state of the card that the target runs on, or why it is not told."""
+    """Return the state of the card that the target runs on, or its driver and why no more."""
     watch, reason = watch_card(device)
     if watch is not None:
         return {"card": watch.state().to_dict()}
-    return {} if reason is None else {"card": {"untold": reason}}
+    if reason is None:
+        return {}
+    card = card_for(device, os.environ)
+    return {"card": {"untold": reason, "driver": None if card is None else card.facts.driver}}
 
 
 @cache

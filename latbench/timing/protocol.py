@@ -166,6 +166,12 @@ class Protocol:
             warmup_cap_ms=3000.0,
         )
 
+    @classmethod
+    def named(cls, name: str | None) -> Protocol | None:
+        """Return the standard or the quick protocol if ``name`` is its :attr:`name`."""
+        known = {protocol.name: protocol for protocol in (cls.standard(), cls.quick())}
+        return None if name is None else known.get(name)
+
 
 _LOWEST: dict[str, float] = {
     "lead_in_runs": 0,

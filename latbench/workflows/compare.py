@@ -14,6 +14,7 @@ from latbench.prediction import metrics
 from latbench.spaces import IntArray, SearchSpace
 from latbench.store import ReadableStore, Store
 from latbench.target import Target
+from latbench.timing import Protocol
 from latbench.workflows.fit import fit_held_out
 from latbench.workflows.measured import Measured, measured
 from latbench.workflows.profile import Wanted, profile
@@ -69,7 +70,7 @@ def complete(
     """Measure what a comparison of ``networks`` networks still lacks, and return the target.
 
     Where the store holds enough, or is a table, nothing is measured and the device need not be
-    here.
+    here. What is missing is timed by the protocol of what is there, or it would not count.
 
     Raises:
         UnavailableError: something is missing, and the device is not here.
@@ -77,6 +78,7 @@ def complete(
     """
     if not isinstance(store, Store):
         return setting.stored(store, space.spec, "network")
+    protocol = None
     try:
         target = setting.stored(store, space.spec, "network")
     except MissingMeasurementsError:
@@ -85,11 +87,13 @@ def complete(
         found = measured(store, space, target)
         if len(found.y) >= networks and not _absent(found):
             return target
+        protocol = Protocol.named(found.protocol)
     target, instance = setting.here()
     profile(
         store,
         [(target, instance)],
         Wanted(space, blocks=True, networks=networks, seed=seed),
+        protocol=protocol,
         progress=progress,
     )
     return target
@@ -118,9 +122,11 @@ def compare(found: Measured) -> Compared:
     accumulated_ms = np.sum(list(stage_ms.values()), axis=0)
     if not np.isfinite(accumulated_ms).all():
         absent = _absent(found)
+        quick = " --protocol quick" if found.protocol == Protocol.quick().name else ""
         raise MissingMeasurementsError(
             f"{len(absent)} of {len(space.blocks)} blocks of {space.name} have no latency "
-            f"(first {absent[0]}); measure them: `latbench profile --space {space.name} --blocks`"
+            f"(first {absent[0]}); measure them: "
+            f"`latbench profile --space {space.name} --blocks{quick}`"
         )
     return Compared(
         found,

@@ -28,7 +28,7 @@ class Protocol:
     Attributes:
         about: what it is, in a few words.
         rows: runs it.
-        shown: the scores that stand for it, by name; the others are in the JSON document.
+        shown: the scores that are printed by device, by name; of the others there are means.
     """
 
     about: str

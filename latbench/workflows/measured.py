@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +31,7 @@ _FEWEST_REPEATS = 5
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """Measurements of one space on one target and one instance of its device.
+    """Measurements of one space on one target and one instance of its device, by one protocol.
 
     Attributes:
         space: the space.
@@ -39,6 +40,8 @@ class Measured:
         networks: the same of whole networks.
         X: the architectures of ``networks`` (n, choices).
         repeats: second measurements of some networks.
+        protocol: the name of the protocol; None where nothing was measured.
+        set_aside: how many rows of that instance other protocols timed, by their names.
     """
 
     space: SearchSpace
@@ -47,6 +50,8 @@ class Measured:
     networks: pd.DataFrame
     X: IntArray
     repeats: pd.DataFrame
+    protocol: str | None = None
+    set_aside: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def block_ms(self) -> dict[str, float]:
@@ -67,8 +72,14 @@ class Measured:
         return noise(both["latency_ms"].tolist(), both["latency_ms_again"].tolist()).within
 
     def notes(self) -> list[str]:
-        """Return what a reader must know of the measurements' quality, in sentences."""
+        """Return what a reader must know of the measurements, in sentences."""
         sentences = []
+        if self.set_aside:
+            others = ", ".join(f"{rows} by {name}" for name, rows in self.set_aside.items())
+            sentences.append(
+                f"{sum(self.set_aside.values())} rows are set aside, because another protocol "
+                f"timed them ({others}); kept is what {self.protocol} timed, which are the most"
+            )
         for name, frame in (("blocks", self.blocks), ("networks", self.networks)):
             doubtful = int((frame["status"] != "ok").sum())
             if doubtful:
@@ -82,25 +93,37 @@ class Measured:
 def measured(store: ReadableStore, space: SearchSpace, target: Target) -> Measured:
     """Return what ``store`` holds of ``space`` on ``target``.
 
-    Of several instances of the device the one measured last counts, and of several measurements
-    of one subject the newest: instances and protocols are never mixed into one number.
+    Of several instances of the device the one measured last counts, and of several protocols the
+    one that timed the most networks there (blocks, where there are none; of equally many, the one
+    used last): neither are ever mixed. Of several measurements of one subject the newest counts.
     """
-    networks = _newest(store, "network", space, target, "main")
-    blocks = _newest(store, "block", space, target, "main")
-    instances = [frame["instance"].iloc[-1] for frame in (networks, blocks) if len(frame)]
-    if instances:
-        networks = networks[networks["instance"] == instances[0]]
-        blocks = blocks[blocks["instance"] == instances[0]]
-    repeats = _newest(store, "network", space, target, REPEAT)
+    networks = _with_latency(store, "network", space, target, "main")
+    blocks = _with_latency(store, "block", space, target, "main")
+    repeats = _with_latency(store, "network", space, target, REPEAT)
+    leading = networks if len(networks) else blocks
+    instance = protocol = None
+    if len(leading):
+        instance = leading["instance"].iloc[-1]
+        timed_by = leading["protocol"][leading["instance"] == instance]
+        protocol = Counter(reversed(timed_by.tolist())).most_common(1)[0][0]
+    set_aside: Counter[str] = Counter()
+
+    def kept(frame: pd.DataFrame) -> pd.DataFrame:
+        there = frame[frame["instance"] == instance]
+        other = there["protocol"] != protocol
+        set_aside.update(there["protocol"][other].tolist())
+        return there[~other].drop_duplicates("key", keep="last").reset_index(drop=True)
+
+    networks, blocks, repeats = kept(networks), kept(blocks), kept(repeats)
     rows = [space.encode(key) for key in networks["key"]]
     X = np.array(rows, dtype=np.int64).reshape(len(rows), len(space.choices))
-    return Measured(space, target, blocks, networks, X, repeats)
+    return Measured(space, target, blocks, networks, X, repeats, protocol, set_aside)
 
 
 def other_targets(
     store: ReadableStore, space: SearchSpace, target: Target, labels: Sequence[str] = ()
-) -> dict[str, tuple[IntArray, npt.NDArray[np.float64]]]:
-    """Return architectures and true latencies in ms of ``space`` on other targets, by label.
+) -> dict[str, Measured]:
+    """Return what ``store`` holds of ``space`` on other targets, by label.
 
     Args:
         store: where to look.
@@ -114,9 +137,9 @@ def other_targets(
     found = {}
     for other in store.targets():
         if other != target:
-            networks = measured(store, space, other)
-            if len(networks.y) >= FEWEST_OF_A_SOURCE:
-                found[other.label] = networks.X, networks.y
+            source = measured(store, space, other)
+            if len(source.y) >= FEWEST_OF_A_SOURCE:
+                found[other.label] = source
     for label in labels:
         if label not in found:
             known = "; ".join(found) or "none"
@@ -127,17 +150,15 @@ def other_targets(
     return {label: found[label] for label in (labels or found)}
 
 
-def _newest(
-    store: ReadableStore, kind: str, space: SearchSpace, target: Target, campaign: str
+def _with_latency(
+    store: ReadableStore,
+    kind: Literal["network", "block"],
+    space: SearchSpace,
+    target: Target,
+    campaign: str,
 ) -> pd.DataFrame:
-    assert kind in ("network", "block")
+    """Return the rows with a latency, oldest first."""
     frame = store.table(
-        kind="network" if kind == "network" else "block",
-        space=space.spec,
-        target=target,
-        campaign=campaign,
-        statuses=_WITH_LATENCY,
+        kind=kind, space=space.spec, target=target, campaign=campaign, statuses=_WITH_LATENCY
     )
-    frame = frame[frame["latency_ms"].notna()]
-    newest = frame.drop_duplicates(subset=["instance", "key"], keep="last")
-    return newest.reset_index(drop=True)
+    return frame[frame["latency_ms"].notna()]

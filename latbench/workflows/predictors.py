@@ -13,6 +13,7 @@ from latbench.spaces import IntArray, SearchSpace
 from latbench.target import Target
 from latbench.units import format_ms
 from latbench.workflows.availability import runtime_for
+from latbench.workflows.setting import Setting
 
 FOLDER = Path("latbench-predictors")
 """Where predictors are saved and looked for unless a folder is named."""
@@ -83,6 +84,32 @@ def load_for(folder: Path, space: SearchSpace, target: Target | None = None) -> 
         raise UsageError(
             f"{folder} predicts {predictor.space.spec}, and this is about {space.spec}; "
             "give the same --space and --space-option, or another predictor"
+        )
+    return predictor
+
+
+def load_asked(folder: Path, setting: Setting) -> Predictor:
+    """Return the predictor in ``folder``, which must be of the target that was asked for.
+
+    Where its device and its runtime are here, it must be of the version of the runtime that is
+    installed; elsewhere there is no version to hold it against.
+
+    Raises:
+        UsageError: there is none.
+        ArtefactError: it is damaged, of another target, or of another version of the runtime.
+    """
+    predictor = Predictor.load(folder)
+    target = target_of(predictor)
+    if not setting.matches(target):
+        raise ArtefactError(
+            f"{folder} predicts for {target.label}, not for {setting.label}; fit one for that "
+            "target, or name none to predict for its own"
+        )
+    stale = outdated(target)
+    if stale is not None:
+        raise ArtefactError(
+            f"{folder} is of no use for what is asked: {stale}; or name no target to predict for "
+            "its own"
         )
     return predictor
 

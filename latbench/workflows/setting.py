@@ -157,6 +157,15 @@ class Setting:
             and target.threads == self.threads
         )
 
+    @property
+    def label(self) -> str:
+        """The setting on one line, for people."""
+        options = "".join(f", {name}={value}" for name, value in self.runtime_options)
+        return (
+            f"{self.device}, {self.runtime or 'any runtime'} {self.precision}, "
+            f"batch {self.batch}, threads {self.threads}{options}"
+        )
+
     def arguments(self) -> str:
         """Return what says this setting on the command line; empty for the default."""
         default = Setting()
@@ -182,14 +191,9 @@ class Setting:
     ) -> str:
         what = "measurements" if kind is None else f"measured {kind}s"
         of = "" if space is None else f" of {space['name']}"
-        options = "".join(f", {name}={value}" for name, value in self.runtime_options)
-        asked = (
-            f"{self.device}, {self.runtime or 'any runtime'} {self.precision}, "
-            f"batch {self.batch}, threads {self.threads}{options}"
-        )
         where = "table" if store.read_only else "store"
         there = _there(store, kind, measured)
-        text = f"the {where} holds no {what}{of} on {asked}.{there}"
+        text = f"the {where} holds no {what}{of} on {self.label}.{there}"
         if store.read_only:
             return f"{text} Ask for what it holds, or measure into a database"
         words = ["latbench profile"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +29,9 @@ from latbench.workflows.verdict import Comparison, Stored, Verdict, compare, jud
 if TYPE_CHECKING:
     import pandas as pd
 
+Tell = Callable[[Mapping[str, Any]], str | None]
+"""Returns one condition of a measurement from its provenance, None where it is not told."""
+
 
 @dataclass(frozen=True)
 class Validation:
@@ -37,8 +40,8 @@ class Validation:
     Attributes:
         stored: the target of the stored measurements.
         measured: the target of the new ones.
-        verdict: ``holds``, ``changed``, ``stale`` (another runtime version, processor, or setting
-            of its clock) or ``unclear``.
+        verdict: ``holds``, ``changed``, ``stale`` (another runtime version, processor, setting of
+            its clock, or on a card another driver, clock or power cap) or ``unclear``.
         comparisons: the measurements that were taken again.
         checks: all of it in words.
     """
@@ -86,7 +89,7 @@ def validate(
             store,
             target,
             instance,
-            _protocol(chosen["protocol"].iloc[-1]),
+            Protocol.named(chosen["protocol"].iloc[-1]) or Protocol.standard(),
             f"validate:{uuid.uuid4().hex[:12]}",
             executor,
             on_progress=tick,
@@ -97,9 +100,12 @@ def validate(
         )
     comparisons = [compare(_stored(row), again.get(row.workload)) for row in rows]
     newest = rows[int(np.argmax([row.created for row in rows]))]
+    then, now = _provenance(store, stored, newest), _provenance_now(again.values())
+    # A measurement's own driver: the facts of an instance are those of its first one.
+    told = {**_CLOCK, **_OF_A_CARD} if "card" in then or "card" in now else _CLOCK
     conditions = {
         "processor": (_processor(store, newest.instance), instance.facts.get("name")),
-        "clock": (_clock(_provenance(store, stored, newest)), _clock_now(again.values())),
+        **{name: (tell(then), tell(now)) for name, tell in told.items()},
     }
     verdict, checks = judge(stored, target, conditions, comparisons)
     return Validation(stored, target, verdict, comparisons, checks)
@@ -152,12 +158,6 @@ def _space(spec: str) -> SearchSpace:
     return latbench.space(data["name"], **data["options"])
 
 
-def _protocol(name: str) -> Protocol:
-    """Return the protocol that was used, if it is one of ours, else the standard one."""
-    known = {protocol.name: protocol for protocol in (Protocol.standard(), Protocol.quick())}
-    return known.get(name, Protocol.standard())
-
-
 def _timed(
     store: Store, sweep: Sweep, subjects: Sequence[Subject]
 ) -> dict[str, MeasurementRow | None]:
@@ -188,8 +188,9 @@ def _provenance(store: Store, target: Target, row: Any) -> Mapping[str, Any]:
     return measurement.provenance
 
 
-def _clock_now(again: Iterable[MeasurementRow | None]) -> str | None:
-    return next((_clock(row.provenance) for row in again if row is not None), None)
+def _provenance_now(again: Iterable[MeasurementRow | None]) -> Mapping[str, Any]:
+    """Return how the first of the new measurements was taken; empty where there is none."""
+    return next((row.provenance for row in again if row is not None), {})
 
 
 def _clock(provenance: Mapping[str, Any]) -> str | None:
@@ -199,3 +200,20 @@ def _clock(provenance: Mapping[str, Any]) -> str | None:
     if turbo_off is not None:
         told.append("turbo off" if turbo_off == "1" else "turbo on")
     return ", ".join(told) or None
+
+
+def _of_card(provenance: Mapping[str, Any], fact: str, unit: str = "") -> str | None:
+    """Return a fact of the card, None where neither the card nor its provenance tells."""
+    told = provenance.get("card", {}).get(fact)
+    if told is None:
+        return None
+    return f"{told:g}{unit}" if unit else str(told)
+
+
+_CLOCK: Mapping[str, Tell] = {"clock": _clock}
+_OF_A_CARD: Mapping[str, Tell] = {
+    "driver": partial(_of_card, fact="driver"),
+    "clock of the card": partial(_of_card, fact="sm_clock_set_mhz", unit=" MHz"),
+    "power cap of the card": partial(_of_card, fact="power_cap_w", unit=" W"),
+}
+"""What must not have changed since: its name, and what tells it from a provenance."""

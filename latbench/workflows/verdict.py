@@ -125,8 +125,9 @@ _ADVICE: dict[Verdict, str] = {
     "changed": "see `latbench doctor` for what disturbs this machine; if nothing does, measure "
     "into a new store with `latbench --store sqlite:///NEW.db profile`",
     "stale": "measure again with `latbench profile`; another runtime version is a target of its "
-    "own, another processor needs a store of its own; if the clock was changed, set it back as it "
-    "was (`latbench doctor --tune`), or measure into a new store",
+    "own, another processor or driver needs a store of its own; if a clock or a power cap was "
+    "changed, set it back as it was (a processor's: `latbench doctor --tune`), or measure into a "
+    "new store",
     "unclear": "see `latbench doctor` for what disturbs this machine",
 }
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 
 import latbench
+from latbench.predictor import Predictor
+from latbench.testing.predictors import CARD
 
 Run = Callable[..., Any]
 
@@ -73,6 +76,41 @@ def test_one_source_of_architectures(run: Run, measured: Any, given: str) -> Non
     done = run("predict", "--predictor", measured.predictor, *given.split())
     assert done.code == 2
     assert "give one of --arch F.json, --table F.csv --arch-column A, --sample N" in done.err
+
+
+@pytest.mark.parametrize("asked", [("--device", "cpu"), ("--threads", 1)])
+def test_the_target_that_was_asked_for(run: Run, measured: Any, asked: tuple[object, ...]) -> None:
+    """Its predictor is taken, and says so as it does where none is named."""
+    options = ("predict", "--predictor", measured.predictor, "--sample", 2, "--json")
+    plain, named = (json.loads(run(*options, *more).out) for more in ((), asked))
+    assert plain == named
+    assert named["target"]["device"] == "cpu"
+
+
+@pytest.mark.parametrize("asked", [("--device", "v100"), ("--batch", 4), ("--runtime", "torch")])
+def test_another_target_is_refused(run: Run, measured: Any, asked: tuple[object, ...]) -> None:
+    """Nothing is predicted, and the reason names both."""
+    done = run("predict", "--predictor", measured.predictor, "--sample", 2, *asked)
+    assert (done.code, done.out) == (1, "")
+    assert "predicts for cpu" in done.err
+    assert "not for" in done.err
+
+
+def test_another_version_is_refused_only_where_a_target_is_asked_for(
+    run: Run, measured: Any, tmp_path: Path
+) -> None:
+    """By itself it predicts for its own target, with a word of warning."""
+    predictor = Predictor.load(measured.predictor)
+    assert predictor.target is not None
+    old = replace(predictor.target, runtime_version="0.1.0")
+    predictor.save(tmp_path / "old", old, CARD)
+    plain = run("predict", "--predictor", "old", "--sample", 2)
+    assert plain.code == 0
+    assert old.label in plain.out
+    assert "0.1.0" in plain.err
+    asked = run("predict", "--predictor", "old", "--sample", 2, "--device", "cpu")
+    assert (asked.code, asked.out) == (1, "")
+    assert "0.1.0" in asked.err
 
 
 @pytest.mark.parametrize("file", ["predictor.json", "arrays.npz"])

@@ -29,7 +29,7 @@ def test_the_state_of_a_card(gpu: FakeGpu) -> None:
     assert watch is not None
     assert reason is None
     held = ("software power cap", "hardware thermal slowdown")
-    assert watch.state() == CardState(1380, 41, 300.0, held)
+    assert watch.state() == CardState("550.1", 1380, 1530, 41, 300.0, held)
     assert watch.state().to_dict()["slowdowns"] == list(held)
     del watch
 
@@ -45,12 +45,14 @@ def test_an_idle_card_is_not_slowed(gpu: FakeGpu, bits: int) -> None:
 
 
 def test_what_a_card_does_not_tell_is_none(gpu: FakeGpu) -> None:
-    """A partitioned card hides it."""
-    gpu.throttle = None
+    """A partitioned card hides it, and new ones have no clocks to set for applications."""
+    gpu.throttle = gpu.clock_set_mhz = gpu.power_cap_mw = None
     watch, _ = watch_card("v100")
     assert watch is not None
     assert watch.slowdowns() is None
-    assert watch.state().to_dict()["slowdowns"] is None
+    told = watch.state().to_dict()
+    assert [told[name] for name in ("slowdowns", "sm_clock_set_mhz", "power_cap_w")] == [None] * 3
+    assert told["driver"] == "550.1"
     del watch
 
 

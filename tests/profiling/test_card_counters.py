@@ -7,6 +7,8 @@ from itertools import pairwise
 
 import pytest
 
+from latbench.devices import CardFacts, visible
+from latbench.devices.driver import Card
 from latbench.profiling.card_counters import CardCounters, counters_of
 from latbench.profiling.provenance import provenance
 from latbench.target import Target
@@ -68,10 +70,12 @@ def test_a_processor_has_no_card() -> None:
 
 
 def test_provenance_holds_the_state_of_the_card(gpu: FakeGpu) -> None:
-    """Clock, heat, power cap and what slows it, as it was when the process began."""
+    """Driver, clocks, heat, power cap and what slows it, as it was when the process began."""
     gpu.throttle = SLOWED
     assert provenance(Target("v100", "tensorrt", "10.4.0"))["card"] == {
+        "driver": "550.1",
         "sm_clock_mhz": 1380,
+        "sm_clock_set_mhz": 1530,
         "temperature_c": 41,
         "power_cap_w": 300.0,
         "slowdowns": ["software thermal slowdown"],
@@ -80,7 +84,11 @@ def test_provenance_holds_the_state_of_the_card(gpu: FakeGpu) -> None:
 
 
 def test_provenance_says_why_a_card_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody must take silence for a card that ran freely."""
+    """Nobody must take silence for a card that ran freely; nvidia-smi tells the driver at least."""
     monkeypatch.setitem(sys.modules, "pynvml", None)
+    card = Card(FakeGpu().name, None, CardFacts(None, "570.9", None, None, None, None, None))
+    monkeypatch.setattr(visible, "read_cards", lambda: ([card], None))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     told = provenance(Target("v100", "tensorrt", "10.4.0"))["card"]
     assert told["untold"].startswith("the package nvidia-ml-py is not installed")
+    assert told["driver"] == "570.9"

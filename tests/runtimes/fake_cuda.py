@@ -36,6 +36,9 @@ class FakeGpu:
         flushes: how often the L2 cache was written over.
         prompt: whether the GPU does its work before the host can look, instead of in the wait.
         throttle: what NVML gives as throttle reasons; None where the card does not tell.
+        driver: version of the driver.
+        clock_set_mhz: the clock set for applications; None where the card does not tell.
+        power_cap_mw: the power that it may draw; None where the card does not tell.
         watched: how often NVML was started, less how often it was ended.
     """
 
@@ -55,6 +58,9 @@ class FakeGpu:
         self.flushes = 0
         self.prompt = False
         self.throttle: int | None = 0
+        self.driver = "550.1"
+        self.clock_set_mhz: int | None = 1530
+        self.power_cap_mw: int | None = 300_000
         self.watched = 0
         self.numbers = itertools.count(4096, 4096)
 
@@ -438,6 +444,10 @@ def make_pynvml(gpu: FakeGpu) -> dict[str, ModuleType]:
 
         return read
 
+    def driver() -> str:
+        assert gpu.watched, "nvmlInit comes first"
+        return gpu.driver
+
     names = {
         "NVMLError": NVMLError,
         "NVMLError_NotSupported": NVMLError_NotSupported,
@@ -451,9 +461,11 @@ def make_pynvml(gpu: FakeGpu) -> dict[str, ModuleType]:
         "nvmlDeviceGetHandleByIndex": lambda number: handle,
         "nvmlDeviceGetName": lambda card: gpu.name,
         "nvmlDeviceGetUUID": lambda card: gpu.uuid,
+        "nvmlSystemGetDriverVersion": driver,
         "nvmlDeviceGetClockInfo": telling(lambda: 1380),
+        "nvmlDeviceGetApplicationsClock": telling(lambda: gpu.clock_set_mhz),
         "nvmlDeviceGetTemperature": telling(lambda: 41),
-        "nvmlDeviceGetEnforcedPowerLimit": telling(lambda: 300_000),
+        "nvmlDeviceGetEnforcedPowerLimit": telling(lambda: gpu.power_cap_mw),
         "nvmlDeviceGetCurrentClocksThrottleReasons": telling(lambda: gpu.throttle),
     }
     for name, value in names.items():

@@ -51,6 +51,13 @@ def test_the_name_begins_with_the_version() -> None:
     assert len(Protocol().name) == len("p2:") + 8
 
 
+def test_a_protocol_is_found_by_its_name() -> None:
+    """If it is one of latbench's own in this version; any other is unknown."""
+    for protocol in (Protocol.standard(), Protocol.quick()):
+        assert Protocol.named(protocol.name) == protocol
+    assert Protocol.named("p4:0badf00d") is Protocol.named(None) is None
+
+
 def test_a_whole_number_is_the_same_protocol_as_its_float() -> None:
     """A file may say 15 for 15.0."""
     assert Protocol(round_ms=15).name == Protocol(round_ms=15.0).name

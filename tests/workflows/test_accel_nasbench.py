@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from latbench.errors import UsageError
+from latbench.prediction import metrics
 from latbench.workflows.evaluate import evaluate
 from latbench.workflows.protocols import accel_nasbench
 from latbench.workflows.protocols.accel_nasbench import Column, Method
@@ -97,6 +98,16 @@ def test_what_is_a_sum_in_ms_is_found_through_ms(frame: pd.DataFrame, tmp_path: 
     direct, inverted = (row.scores["throughput_a100"] or 0 for row in found.values())
     assert inverted < 0.1 < direct
     assert len({row.scores["latency_vck190"] for row in found.values()}) == 1
+
+
+def test_every_score_has_a_row(frame: pd.DataFrame, tmp_path: Path) -> None:
+    """An error in ms is one of latencies; images/s have none."""
+    rows = evaluate("accel-nasbench", Request(written(frame, tmp_path), seeds=1))
+    for score in metrics.summary([1.0], [1.0]):
+        for row in ours(rows, score).values():
+            untold = [name for name, value in row.scores.items() if value is None]
+            assert untold == (list(DEVICES[1:]) if score == "rmse_ms" else [])
+        assert len(ours(rows, score)) == len(accel_nasbench.OURS)
 
 
 def test_turning_twice_gives_the_column_back() -> None:

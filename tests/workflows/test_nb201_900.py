@@ -121,7 +121,11 @@ def test_scores_by_hand() -> None:
     assert found["within_predicted_10"] == pytest.approx(100 / 3)
     assert found["within_predicted_20"] == 100
     assert found["within_10"] == pytest.approx(200 / 3)
+    assert found["within_5"] == pytest.approx(100 / 3)
+    assert found["within_1"] == 0
+    assert found["rmse_ms"] == pytest.approx(np.sqrt((10.5**2 + 4**2 + 15**2) / 3))
     assert found["spearman"] == pytest.approx(np.sqrt(0.75))
+    assert found["kendall"] == pytest.approx(np.sqrt(2 / 3))
     assert found["mape"] == pytest.approx(100 * (10.5 / 110.5 + 4 / 104 + 0.15) / 3)
 
 

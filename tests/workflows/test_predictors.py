@@ -17,7 +17,15 @@ from latbench.predictor import Predictor
 from latbench.spaces import SearchSpace
 from latbench.target import Target
 from latbench.testing.predictors import CARD
-from latbench.workflows.predictors import FOLDER, cautions, load_for, newest, outdated
+from latbench.units import format_ms
+from latbench.workflows.predictors import (
+    FOLDER,
+    cautions,
+    load_asked,
+    load_for,
+    newest,
+    outdated,
+)
 from latbench.workflows.setting import Setting
 
 
@@ -90,6 +98,82 @@ def test_another_target_is_refused_by_name(
     with pytest.raises(ArtefactError) as told:
         load_for(folder, space, here)
     assert f"predicts for {other.label}, not for {here.label}" in str(told.value)
+
+
+@pytest.mark.parametrize("asked", [{}, {"runtime": "onnxruntime"}])
+def test_what_was_asked_for_is_loaded(here: Target, save: Save, asked: dict[str, Any]) -> None:
+    """A target in the version that is installed, with its runtime named or not."""
+    assert load_asked(save("ridge", here), Setting(**asked)).target == here
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"device": "v100"},
+        {"runtime": "openvino"},
+        {"precision": "int8"},
+        {"batch": 8},
+        {"threads": 2},
+        {"runtime_options": (("layout", "nhwc"),)},
+    ],
+)
+def test_another_target_than_asked_for_is_refused(
+    here: Target, save: Save, asked: dict[str, Any]
+) -> None:
+    """With both, the one that it predicts for and the one that was asked for."""
+    setting = Setting(**asked)
+    with pytest.raises(ArtefactError) as told:
+        load_asked(save("ridge", here), setting)
+    assert f"predicts for {here.label}, not for {setting.label}" in str(told.value)
+
+
+def test_another_version_than_the_installed_one_is_refused(here: Target, save: Save) -> None:
+    """Whoever asks for a target here means it as it is here."""
+    folder = save("old", replace(here, runtime_version="0.1.0"))
+    with pytest.raises(ArtefactError, match=r"0\.1\.0 and") as told:
+        load_asked(folder, Setting())
+    assert "name no target to predict for its own" in str(told.value)
+
+
+def test_a_target_elsewhere_has_any_version(here: Target, save: Save) -> None:
+    """A device that is not here has no version to compare with."""
+    elsewhere = replace(here, device="v100", runtime="tensorrt", runtime_version="10.4.0")
+    folder = save("elsewhere", elsewhere)
+    assert load_asked(folder, Setting(device="v100")).target == elsewhere
+
+
+def test_predictions_beyond_the_fit_are_told(space: SearchSpace, here: Target, save: Save) -> None:
+    """How many of them, and between which latencies something was measured."""
+    X = space.sample(np.random.default_rng(0), 200)
+    predictor = Predictor.load(save("ridge", here))
+    assert cautions(predictor, X[:1]) == []
+    predicted = predictor.predict(X)
+    fastest, slowest = predictor.range_ms_ = np.quantile(predicted, [0.25, 0.75])
+    outside = (predicted < fastest) | (predicted > slowest)
+    assert 0 < outside.sum() < len(X)
+    assert predictor.beyond(X).tolist() == outside.tolist()
+    (told,) = cautions(predictor, X)
+    assert told.startswith(f"{outside.sum()} of 200 predictions lie beyond the networks")
+    assert f"{format_ms(fastest)} to {format_ms(slowest)}" in told
+
+
+def test_predictions_that_rest_on_measurements_in_part_are_told(
+    space: SearchSpace, here: Target
+) -> None:
+    """How many, and to how much the least of them does: here, options that no network had."""
+    X = space.sample(np.random.default_rng(0), 200)
+    known = X[X[:, 0] == 0]
+    ridge = latbench.predictor("ridge").for_table(space, None).fit(known, 1.0 + known.sum(axis=1))
+    ridge.range_ms_ = np.array([0.0, np.inf])
+    assert cautions(ridge, known) == []
+    new = X[:50]
+    partly = int((new[:, 0] != 0).sum())
+    share = 100 * ridge.coverage_of(new).min()
+    (told,) = cautions(ridge, new)
+    assert 0 < partly < 50
+    assert 0 < share < 100
+    assert told.startswith(f"{partly} of 50 predictions rest on measurements in part only")
+    assert f"to {share:.0f} %" in told
 
 
 def test_another_space_is_refused(here: Target, save: Save) -> None:

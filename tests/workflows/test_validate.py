@@ -15,15 +15,19 @@ import latbench
 from latbench.errors import MissingMeasurementsError
 from latbench.profiling.channel import pack_times
 from latbench.profiling.process import LocalExecutor, Report, Task
+from latbench.profiling.provenance import provenance
 from latbench.store import InstanceRow, JobRow, MeasurementRow, Store, SubjectRow, WorkloadRow
 from latbench.target import Target
 from latbench.timing import Protocol
 from latbench.workflows.setting import Setting
 from latbench.workflows.validate import validate
 from latbench.workflows.verdict import Comparison, Stored, compare, judge
+from tests.runtimes.fake_cuda import FakeGpu
+from tests.runtimes.gpu_machine import machine
 
 SPACE = latbench.space("digits-mobilenet")
 TARGET = Target("cpu", "onnxruntime", "1.0")
+HERE, ON_A_CARD = Setting(), Setting(device="v100", runtime="tensorrt")
 Fill = Callable[..., None]
 
 
@@ -86,13 +90,14 @@ def fill(store: Store, latency_ms: dict[str, float]) -> Fill:
         count: int = 6,
         name: str | None = None,
         provenance: dict[str, Any] | None = None,
+        setting: Setting = HERE,
         **changes: Any,
     ) -> None:
-        target, instance = Setting().here()
+        target, instance = setting.here()
         target = replace(target, **changes)
         facts = {**instance.facts, "name": name or instance.facts["name"]}
         identity = instance.id if name is None else "i1:other"
-        store.add_instance(InstanceRow(identity, "cpu", facts))
+        store.add_instance(InstanceRow(identity, target.device, facts))
         store.add_target(target)
         for number, block in enumerate(SPACE.blocks[:count]):
             workload = SPACE.block_workload(block)
@@ -194,6 +199,50 @@ def test_another_setting_of_the_clock_is_stale(
     clock = next(check for check in found.checks if check.name == "clock")
     if verdict == "stale":
         assert "governor performance, turbo off stored" in clock.value
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeGpu]:
+    """A machine with a V100 that TensorRT runs on."""
+    with machine(monkeypatch, tmp_path, "10.4.0", "v100") as gpu:
+        yield gpu
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, {"driver": "550.1", "clock of the card": "1530 MHz"}),
+        ({}, {"power cap of the card": "300 W"}),
+        ({"driver": "570.9"}, {"driver": "550.1 stored, 570.9 here"}),
+        ({"clock_set_mhz": 1290}, {"clock of the card": "1530 MHz stored, 1290 MHz here"}),
+        ({"power_cap_mw": 250_000}, {"power cap of the card": "300 W stored, 250 W here"}),
+        ({"power_cap_mw": None}, {"power cap of the card": "not told"}),
+    ],
+)
+def test_another_driver_or_setting_of_a_card_is_stale(
+    store: Store,
+    fill: Fill,
+    latency_ms: dict[str, float],
+    gpu: FakeGpu,
+    changes: dict[str, Any],
+    told: dict[str, str],
+) -> None:
+    """Its clock, its power cap and its driver were what they were; an update ends the table."""
+    fill(setting=ON_A_CARD, provenance=provenance(ON_A_CARD.here()[0]))
+    for name, value in changes.items():
+        setattr(gpu, name, value)
+    found = validate(store, ON_A_CARD, executor=Pretending(latency_ms, 1.0))
+    checks = {check.name: check for check in found.checks}
+    assert {name: checks[name].value for name in told} == told
+    stale = any("stored," in value for value in told.values())
+    assert found.verdict == ("stale" if stale else "holds")
+
+
+def test_a_processor_has_no_driver(store: Store, fill: Fill, latency_ms: dict[str, float]) -> None:
+    """What only cards have is not asked of others."""
+    fill()
+    found = validate(store, HERE, executor=Pretending(latency_ms, 1.0))
+    assert not {"driver", "power cap of the card"} & {check.name for check in found.checks}
 
 
 def test_this_instance_comes_first(store: Store, fill: Fill, latency_ms: dict[str, float]) -> None:

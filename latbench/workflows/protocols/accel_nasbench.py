@@ -221,7 +221,7 @@ def _draw(
         scored = column.known(read.parts["test"])
         params = {**seeded, **trees.get(device, {})}
         predicted = _predicted(read, method, params, column, drawn, scored)
-        found[device] = _scores(column.values[scored], predicted)
+        found[device] = _scores(column, scored, predicted)
     return found
 
 
@@ -242,6 +242,9 @@ def _predicted(
     return column.turned(predicted) if method.in_ms else predicted
 
 
-def _scores(y: FloatArray, predicted: FloatArray) -> Scores:
+def _scores(column: Column, scored: IntArray, predicted: FloatArray) -> Scores:
+    y = column.values[scored]
     found = metrics.summary(y, predicted)
-    return {"r2": metrics.r2(y, predicted), **{name: found[name] for name in SHOWN[1:]}}
+    if column.inverted:  # images/s have no error in ms
+        found["rmse_ms"] = None
+    return {"r2": metrics.r2(y, predicted), **found}

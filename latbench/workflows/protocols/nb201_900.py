@@ -86,14 +86,17 @@ def scores(y: FloatArray, predicted: FloatArray) -> Scores:
     """Return how good predictions (n,) of latencies (n,) are, by name."""
     found = metrics.summary(y, predicted)
     bands = {_band(band): metrics.within_predicted(y, predicted, band) for band in BANDS}
-    return {**bands, **{name: found[name] for name in ("within_10", "spearman", "mape")}}
+    return {**bands, **found}
 
 
 def ceilings(y: FloatArray, classes: IntArray) -> Scores:
-    """Return the best that predictions could score that know only the class of a cell (n,)."""
+    """Return the best that predictions could score that know only the class of a cell (n,).
+
+    For RMSE and Kendall's correlation it is not computed.
+    """
     return {
         **{_band(band): ceiling.within(y, classes, band) for band in BANDS},
-        "within_10": ceiling.within(y, classes, 10),
+        **{f"within_{band}": ceiling.within(y, classes, band) for band in metrics.BANDS},
         "spearman": ceiling.spearman(y, classes),
         "mape": ceiling.mape(y, classes),
     }

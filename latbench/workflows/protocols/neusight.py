@@ -24,7 +24,7 @@ from latbench.prediction import metrics
 from latbench.spaces import FloatArray
 from latbench.workflows.protocols import public_tables
 from latbench.workflows.protocols.gpu_kernels import Gpu, KernelModel, Kernels, Texts, roofline
-from latbench.workflows.protocols.rows import Request, Row, ours
+from latbench.workflows.protocols.rows import Request, Row, Scores, ours
 
 Mask = npt.NDArray[np.bool_]
 
@@ -115,6 +115,12 @@ class Test:
             return None
         return metrics.mape(self.latency_ms[chosen], predicted[chosen])
 
+    def scores(self, predicted: FloatArray, chosen: Mask) -> Scores:
+        """Return every score of those ``chosen`` (n,) by name; all None where they are none."""
+        if not chosen.any():
+            return dict.fromkeys(metrics.summary([1.0], [1.0]))
+        return metrics.summary(self.latency_ms[chosen], predicted[chosen])
+
     def group(self, name: str) -> Mask:
         """Return which kernels belong to one of :data:`GROUPS`, (n,)."""
         gpus, _, shapes = name.partition(", ")
@@ -149,7 +155,7 @@ def rows(request: Request) -> list[Row]:
         for (name, count), draws in predicted.items():
             scored = [
                 {
-                    column: {"mape": test.error(draw[column], test.group(group))}
+                    column: test.scores(draw[column], test.group(group))
                     for column, test in tests.items()
                 }
                 for draw in draws
