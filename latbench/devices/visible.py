@@ -15,9 +15,7 @@ from latbench.devices.driver import Card, read_cards
 _SHOWN, _ORDER, _BUS = "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "PCI_BUS_ID"
 
 
-def visible(
-    cards: Sequence[Card], environ: Mapping[str, str]
-) -> tuple[list[Card], str | None]:
+def visible(cards: Sequence[Card], environ: Mapping[str, str]) -> tuple[list[Card], str | None]:
     """Return which of ``cards`` a process with ``environ`` sees, and why where it sees none.
 
     Cards are named by their place among those that nvidia-smi lists, or by the beginning of their
