@@ -30,7 +30,7 @@ from latbench.timing import Protocol
 ROOT = Path(__file__).resolve().parents[1]
 Row = dict[str, Any]
 _TO_END_S = 20.0
-_FOR_OTHERS_S = 45.0
+_FOR_OTHERS_S = 90.0
 
 
 @dataclass(frozen=True)

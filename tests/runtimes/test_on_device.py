@@ -54,20 +54,6 @@ class OnDevice(RuntimeSuite):
         return runtime
 
 
-class TestTensorRt(OnDevice):
-    def make_runtime(self) -> Runtime:
-        return TensorRt()
-
-
-class TestTensorRtInHalfPrecision(TestTensorRt):
-    precision = "fp16"
-    tolerance = 0.05
-
-
-class TestTensorRtAsAGraph(TestTensorRt):
-    options: ClassVar[dict[str, str]] = {"launch": "graph", "clock": "gpu", "l2": "cold"}
-
-
 class TestTorch(OnDevice, TorchSuite):
     pass
 
@@ -86,15 +72,18 @@ class TestTorchAsAGraph(TestTorch):
     }
 
 
-class TestTorchCompile(TestTorch):
-    workloads = ("join", "network")
-
+class TestTensorRt(OnDevice):
     def make_runtime(self) -> Runtime:
-        return TorchCompile()
+        return TensorRt()
 
 
-class TestTorchCompileAsAGraph(TestTorchCompile):
-    options: ClassVar[dict[str, str]] = {"launch": "graph"}
+class TestTensorRtInHalfPrecision(TestTensorRt):
+    precision = "fp16"
+    tolerance = 0.05
+
+
+class TestTensorRtAsAGraph(TestTensorRt):
+    options: ClassVar[dict[str, str]] = {"launch": "graph", "clock": "gpu", "l2": "cold"}
 
 
 class TestOnnxRuntimeCuda(OnDevice):
@@ -105,3 +94,14 @@ class TestOnnxRuntimeCuda(OnDevice):
 class TestOnnxRuntimeTensorRt(OnDevice):
     def make_runtime(self) -> Runtime:
         return OnnxRuntimeTensorRt()
+
+
+class TestTorchCompile(TestTorch):
+    workloads = ("join", "network")
+
+    def make_runtime(self) -> Runtime:
+        return TorchCompile()
+
+
+class TestTorchCompileAsAGraph(TestTorchCompile):
+    options: ClassVar[dict[str, str]] = {"launch": "graph"}
