@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -175,7 +176,7 @@ def test_a_check_survives_its_way_to_a_part(check: Check) -> None:
 
 def test_suites_run_on_the_device(check: Check) -> None:
     """Real ones, in a process of their own: one that there is, and one that is missing here."""
-    one = Check(**{**check.__dict__, "checks": "its_version or declared"})
+    one = replace(check, checks="its_version or declared")
     suites = list(gpu_conformance.suites())
     assert {"TestTensorRt", "TestTorch", "TestOnnxRuntimeCuda"} <= set(suites)
     assert gpu_conformance.row_of(one, "TestTorch") == {
@@ -226,7 +227,7 @@ def test_events_stand_beside_do_bench(
     for name in ("triton", "triton.testing"):
         monkeypatch.setitem(sys.modules, name, SimpleNamespace(do_bench=do_bench))
     with torch_with_cuda(monkeypatch):
-        found = list(gpu_events.rows(Check(**{**check.__dict__, "device": "v100"})))
+        found = list(gpu_events.rows(replace(check, device="v100")))
     assert [(row["batch"], row["launch"]) for row in found[::3]] == [
         (1, "graph"),
         (32, "graph"),
