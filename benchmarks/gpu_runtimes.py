@@ -84,8 +84,8 @@ def _side_by_side(check: Check, space: SearchSpace, batch: int) -> Iterator[Row]
         )
     if time.monotonic() - start > budget_s:
         yield unfinished("runtimes", batch=batch)
-    for failure in found.failed:
-        yield refused(failure["runtime"], failure["reason"], batch=batch)
+    for failed in found.failed:
+        yield refused(failed["runtime"], failed["reason"], batch=batch)
     for title, row in zip(titles, found.rows, strict=True):
         if row["latency_ms"] is not None:
             yield {"way": title, **(row if titles[0] == _WAYS[0].title else _plain(row))}

@@ -49,7 +49,7 @@ def checked(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def test_a_processor_is_checked(tmp_path: Path) -> None:
     """What needs a card says so, the rest is measured; what has ended is not run again."""
     out = tmp_path / "found.json"
-    command = [
+    command: list[str | Path] = [
         *("--device", "cpu", "--parts", "events,runtimes,prediction", "--batch", "1", "--quick"),
         *("--space", "digits-mobilenet", "--networks", str(NETWORKS)),
         *(f"--space-option={name}={json.dumps(value)}" for name, value in SMALL.items()),
@@ -83,10 +83,13 @@ def test_a_processor_is_checked(tmp_path: Path) -> None:
 
     measured, *scored = parts["prediction"]["rows"]
     blocks = len(latbench.space("digits-mobilenet", **SMALL).blocks)
-    assert (measured["blocks"], measured["networks"]) == (blocks, NETWORKS)
+    # The network that runtimes were compared on is in the store as well.
+    networks = measured["networks"]
+    assert measured["blocks"] == blocks
+    assert NETWORKS <= networks <= NETWORKS + 1
     assert [row["predictor"] for row in scored] == ["lut", "mlp", "gbdt"]
     for row in scored:
-        assert row["n_train"] + row["n_test"] == NETWORKS
+        assert row["n_train"] + row["n_test"] == networks
         assert row["mape"] > 0
 
     again = checked(*command)
@@ -122,7 +125,7 @@ def test_wrong_usage_says_what_there_is(tmp_path: Path) -> None:
     ("code", "problem"),
     [
         ("import os; os._exit(3)", "it ended with exit status 3"),
-        ("import os; os.abort()", "it ended by SIGABRT"),
+        ("import os; os.abort()", "it was ended by SIGABRT"),
         ("raise ValueError('odd')", "exit status 1; it said last: ValueError: odd"),
     ],
 )
