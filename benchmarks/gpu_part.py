@@ -83,7 +83,8 @@ class Check:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
-        return {**dataclasses.asdict(self), "folder": str(self.folder)}
+        plain_ones = {"folder": str(self.folder), "batches": list(self.batches)}
+        return {**dataclasses.asdict(self), **plain_ones}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Check:
