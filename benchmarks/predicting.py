@@ -50,9 +50,9 @@ def _space(table: ReadableStore) -> SearchSpace:
 
 def _few(name: str, found: Measured) -> Row:
     """Return the errors after a fit on a hundred networks and all blocks."""
-    scores = {kind: _scores(found, kind, {}, _NETWORKS) for kind in _KINDS}
+    scores = {kind: scored(found, kind, {}, _NETWORKS) for kind in _KINDS}
     plain = {
-        called: _scores(found, kind, params, _NETWORKS)
+        called: scored(found, kind, params, _NETWORKS)
         for called, (kind, params) in BASELINES.items()
     }
     best = min(scores, key=lambda kind: scores[kind].mape.mean())
@@ -82,7 +82,7 @@ def _few(name: str, found: Measured) -> Row:
 
 def _many(name: str, found: Measured) -> Row:
     """Return what more networks are worth."""
-    scores = {kind: [_scores(found, kind, {}, n) for n in (_NETWORKS, _MANY)] for kind in _KINDS}
+    scores = {kind: [scored(found, kind, {}, n) for n in (_NETWORKS, _MANY)] for kind in _KINDS}
     told = "; ".join(
         f"{kind} {few.mape.mean():.2f} → {many.mape.mean():.2f} %"
         for kind, (few, many) in scores.items()
@@ -99,7 +99,7 @@ def _many(name: str, found: Measured) -> Row:
 
 
 @dataclass(frozen=True, eq=False)
-class _Scores:
+class Scores:
     """Scores in percent for each seed, (seeds,)."""
 
     mape: FloatArray
@@ -114,7 +114,7 @@ class _Scores:
         )
 
 
-def _scores(found: Measured, kind: str, params: Mapping[str, object], n: int) -> _Scores:
+def scored(found: Measured, kind: str, params: Mapping[str, object], n: int) -> Scores:
     """Return the scores of a kind that was fitted on ``n`` networks."""
     table = []
     for seed in range(_SEEDS):
@@ -124,4 +124,4 @@ def _scores(found: Measured, kind: str, params: Mapping[str, object], n: int) ->
         predictor.fit(found.X[seen], found.y[seen], calibrate=False)
         y, p = found.y[new], predictor.predict(found.X[new])
         table.append([metrics.mape(y, p), metrics.within(y, p, 5), metrics.within(y, p, 10)])
-    return _Scores(*np.array(table).T)
+    return Scores(*np.array(table).T)

@@ -97,7 +97,7 @@ class GpuSession(Session):
             raise
         # ONNX Runtime raises a class of its own for each status, without a common base.
         except Exception as failure:
-            raise MeasurementError(f"onnxruntime refused it: {reason_of(failure)}") from failure
+            raise _failed("refused", failure) from failure
 
     def _bound(self, inputs: Mapping[str, Array]) -> Any:
         import onnxruntime
@@ -113,8 +113,11 @@ class GpuSession(Session):
 
     def run_once(self) -> None:
         """See :class:`Session`."""
-        self._session.run_with_iobinding(self._binding)
-        self._binding.synchronize_outputs()
+        try:
+            self._session.run_with_iobinding(self._binding)
+            self._binding.synchronize_outputs()
+        except Exception as failure:
+            raise _failed("cannot run", failure) from failure
 
     def outputs(self, inputs: Mapping[str, Array]) -> list[Array]:
         """See :class:`Session`."""
@@ -123,4 +126,12 @@ class GpuSession(Session):
             self._session.run_with_iobinding(binding)
             return list(binding.copy_outputs_to_cpu())
         except Exception as failure:
-            raise MeasurementError(f"onnxruntime cannot run it: {reason_of(failure)}") from failure
+            raise _failed("cannot run", failure) from failure
+
+
+def _failed(what: str, failure: Exception) -> MeasurementError:
+    """Return what ONNX Runtime says on one line, with what to do about memory."""
+    said = str(failure).lower()
+    short = "out of memory" in said or "failed to allocate memory" in said
+    room = "; take a smaller batch, or end what else uses the GPU (nvidia-smi lists it)"
+    return MeasurementError(f"onnxruntime {what} it: {reason_of(failure)}{room if short else ''}")

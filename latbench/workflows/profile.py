@@ -283,6 +283,7 @@ def _rows(
                     "precision": target.precision,
                     "batch": target.batch,
                     "threads": target.threads,
+                    "options": dict(target.options),
                 },
                 "latency_ms": one.latency_ms if one else None,
                 "low_ms": one.low_ms if one else None,

@@ -190,7 +190,8 @@ def test_a_device_that_nobody_offers(cluster: Cluster) -> None:
         cluster.ask_all("v100", Setting(device="v100").here)
     text = str(caught.value)
     assert "no node of ray://127.0.0.1" in text
-    assert """ray start --address=HEAD:6379 --resources='{"latbench:v100": 1}'""" in text
+    start = """ray start --address=HEAD:6379 --num-gpus=1 --resources='{"latbench:v100": 1}'"""
+    assert start in text
 
 
 def test_two_sweeps_at_once_never_overlap(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from latbench.errors import UnavailableError
+from latbench.profiling import cluster as clusters
 from latbench.profiling.channel import Message
 from latbench.profiling.cluster import Cluster, ClusterFault, address_of, connected
 from latbench.profiling.process import Task
@@ -163,7 +165,51 @@ def test_a_device_that_is_not_offered(address: str, says: str) -> None:
     """The error says how to offer it, in a command that can be typed."""
     text = Cluster(None, address).absence("v100")
     assert text.startswith(says)
-    assert """`ray start --address=HEAD:6379 --resources='{"latbench:v100": 1}'`""" in text
+    start = """`ray start --address=HEAD:6379 --num-gpus=1 --resources='{"latbench:v100": 1}'`"""
+    assert start in text
+    assert "--num-gpus" not in Cluster(None, address).absence("jetson-orin")
+
+
+def test_a_card_is_one_of_rays_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node offers it with a GPU, an actor takes that GPU, and Ray started here has as many."""
+    asked: list[dict[str, Any]] = []
+
+    class Ray(SimpleNamespace):
+        """Notes what it is asked for."""
+
+        def nodes(self) -> list[dict[str, Any]]:
+            with_gpu = {"latbench:v100": 1.0, "GPU": 1.0}
+            offered = {"a": with_gpu, "b": {"latbench:v100": 1.0}, "c": {"latbench:cpu": 1.0}}
+            return [
+                {"NodeID": name, "Alive": True, "Resources": resources}
+                for name, resources in offered.items()
+            ]
+
+        def remote(self, cls: type) -> Any:
+            def options(**wanted: Any) -> Any:
+                asked.append(wanted)
+                return SimpleNamespace(remote=cls)
+
+            return SimpleNamespace(options=options)
+
+        def kill(self, handle: object) -> None:
+            pass
+
+        def init(self, **wanted: Any) -> None:
+            asked.append(wanted)
+
+    played = Cluster(Ray(), "ray://head:1")
+    assert (played.nodes_with("v100"), played.nodes_with("cpu")) == (["a"], ["c"])
+    monkeypatch.setattr(Cluster, "_on", lambda cluster, node: node)
+    monkeypatch.setattr(Cluster, "_faults", lambda cluster: contextlib.nullcontext())
+    for device in ("v100", "cpu"):
+        with played.actor("a", device, object):
+            pass
+    monkeypatch.setattr("latbench.devices.present", lambda profile: [profile])
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    for wanted in (["cpu", "v100"], ["cpu"]):
+        clusters._start(Ray(), wanted, {})
+    assert [one["num_gpus"] for one in asked] == [1, 0, 1, None]
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 import latbench
 from latbench.profiling import worker
@@ -18,33 +21,45 @@ from latbench.profiling.process import Task, models, request
 from latbench.profiling.subjects import block_subjects
 from latbench.registry import RUNTIMES, load
 from latbench.runtimes import Runtime
+from latbench.runtimes.numerics import GREATEST_RELATIVE_L2
+from latbench.spaces import Workload
+from latbench.spaces.onnx_file import workload_from_file
 from latbench.timing import Protocol
 from tests.runtimes.fake_cuda import FakeGpu
 from tests.runtimes.fake_torch_cuda import torch_with_cuda
-from tests.runtimes.gpu_machine import machine
+from tests.runtimes.gpu_machine import VERSIONS, machine
 
 Serve = Callable[..., list[Message]]
 
 
 @pytest.fixture
-def gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeGpu]:
-    """A machine with a V100, and PyTorch with CUDA on it."""
-    with machine(monkeypatch, tmp_path, "10.4.0", "v100") as gpu, torch_with_cuda(monkeypatch):
+def version() -> str:
+    """TensorRT's."""
+    return "10.4.0"
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: str) -> Iterator[FakeGpu]:
+    """A machine with a card, and PyTorch with CUDA on it."""
+    device = VERSIONS[version]
+    with machine(monkeypatch, tmp_path, version, device) as gpu, torch_with_cuda(monkeypatch):
         yield gpu
 
 
 @pytest.fixture
-def serve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fast: Protocol) -> Serve:
-    """A function that lets a worker time two blocks and returns all that it says."""
+def serve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fast: Protocol, version: str) -> Serve:
+    """A function that lets a worker time blocks, or what it is given, and returns all it says."""
     space = latbench.space("digits-mobilenet", image_size=16)
-    small, *others = (one.workload for one in block_subjects(space, blocks=space.blocks[1:4]))
-    workloads = {f"j{number}": workload for number, workload in enumerate(others)}
+    small, *blocks = (one.workload for one in block_subjects(space, blocks=space.blocks[1:4]))
     # It would stay there for the tests to come.
     monkeypatch.setattr(worker, "_stay_on_one_cpu", lambda: None)
 
-    def run(name: str, **options: str) -> list[Message]:
+    def run(
+        name: str, precision: str = "fp32", given: Sequence[Workload] = (), **options: str
+    ) -> list[Message]:
+        workloads = {f"j{number}": one for number, one in enumerate(given or blocks)}
         runtime: Runtime = load(RUNTIMES, name)()
-        target = runtime.target("v100", options=options)
+        target = runtime.target(VERSIONS[version], precision, options=options)
         before: dict[str, dict[str, Any]] = {job: {} for job in workloads}
         once = dataclasses.replace(fast, processes=1)
         task = Task(target, "i1:x", once, workloads, before, small)
@@ -71,11 +86,10 @@ def serve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fast: Protocol) -> Se
     return run
 
 
+@pytest.mark.usefixtures("gpu")
 @pytest.mark.parametrize("runtime", ["tensorrt", "torch"])
 @pytest.mark.parametrize("options", [{}, {"clock": "gpu", "launch": "graph"}, {"l2": "cold"}])
-def test_blocks_are_timed_on_a_card(
-    gpu: FakeGpu, serve: Serve, runtime: str, options: dict[str, str]
-) -> None:
+def test_blocks_are_timed_on_a_card(serve: Serve, runtime: str, options: dict[str, str]) -> None:
     """By the clock that was asked for; with the three times of each block, and its build."""
     said = serve(runtime, **options)
     kinds = [message["type"] for message in said if message["type"] != "working"]
@@ -100,3 +114,46 @@ def test_a_card_that_is_slowed_taints_the_rounds(gpu: FakeGpu, serve: Serve) -> 
     gpu.throttle = 0x40
     taints = {taint for one in serve("torch") if one["type"] == "round" for taint in one["taints"]}
     assert "card-slowed" in taints
+
+
+def scaled(path: Path, *factors: float) -> Workload:
+    """Return a model that multiplies its input by one factor after the other, and doubles it.
+
+    The doubled batch keeps the host that computes for the fake from leaving out a cast to fp16.
+    """
+    make = helper.make_tensor_value_info
+    names = ["x", *(f"t{number}" for number in range(len(factors)))]
+    nodes = [
+        helper.make_node("Mul", [names[number], f"c{number}"], [names[number + 1]])
+        for number in range(len(factors))
+    ]
+    nodes.append(helper.make_node("Concat", [names[-1], names[-1]], ["y"], axis=0))
+    given, got = (make(name, TensorProto.FLOAT, [n, 64]) for name, n in (("x", 1), ("y", 2)))
+    constants = [
+        numpy_helper.from_array(np.array([factor], np.float32), f"c{number}")
+        for number, factor in enumerate(factors)
+    ]
+    graph = helper.make_graph(nodes, "g", [given], [got], constants)
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+    return workload_from_file(path, 1)
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered")
+@pytest.mark.parametrize("version", ["8.5.3.1", "10.4.0", "11.4.0.12"])
+@pytest.mark.usefixtures("gpu")
+def test_a_network_that_overflows_in_half_precision_fails(serve: Serve, tmp_path: Path) -> None:
+    """Infinity runs at another speed, and nobody would deploy it; in fp32 the network is timed."""
+    workload = scaled(tmp_path / "great.onnx", 1e4, 1e4)
+    (failure,) = (one for one in serve("tensorrt", "fp16", [workload]) if one["type"] == "failed")
+    assert "values that it gives are NaN or infinite; take a precision" in failure["reason"]
+    assert "failed" not in {one["type"] for one in serve("tensorrt", "fp32", [workload])}
+
+
+@pytest.mark.parametrize("version", ["11.4.0.12"])
+@pytest.mark.usefixtures("gpu")
+def test_a_network_that_half_precision_changes_is_told(serve: Serve, tmp_path: Path) -> None:
+    """A constant became the largest number there is: the outputs are far from those of fp32."""
+    workload = scaled(tmp_path / "clipped.onnx", 1e-3, 1e6)
+    (built,) = (one for one in serve("tensorrt", "fp16", [workload]) if one["type"] == "compiled")
+    assert built["numerics"]["relative_l2"] > GREATEST_RELATIVE_L2

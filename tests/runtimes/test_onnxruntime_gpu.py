@@ -97,6 +97,34 @@ def test_nothing_is_copied_in_a_run(monkeypatch: pytest.MonkeyPatch, workload: W
     assert output.tolist() == [1.0]
 
 
+@pytest.mark.usefixtures("gpu")
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Non-zero status code while running Conv node.\nbfc_arena.cc: Failed to allocate memory",
+        "CUDA failure 2: out of memory ; GPU=0",
+    ],
+)
+@pytest.mark.parametrize("step", ["build", "run"])
+def test_too_little_memory_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, workload: Workload, said: str, step: str
+) -> None:
+    """In the build and in a run; what to do is said."""
+
+    def fail(*arguments: Any, **options: Any) -> None:
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", fail if step == "build" else _Gpu)
+    monkeypatch.setattr(onnxruntime, "OrtValue", _Value)
+    monkeypatch.setattr(_Gpu, "run_with_iobinding", fail)
+    monkeypatch.setattr(_Gpu, "calls", [], raising=False)
+    runtime = OnnxRuntimeCuda()
+    with pytest.raises(MeasurementError, match="take a smaller batch, or end what") as refused:
+        runtime.compile(workload, runtime.target("v100")).run_once()
+    assert str(refused.value).startswith("onnxruntime ")
+    assert "\n" not in str(refused.value)
+
+
 class _Named:
     def __init__(self, name: str) -> None:
         self.name = name

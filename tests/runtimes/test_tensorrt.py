@@ -16,6 +16,7 @@ import pytest
 from onnx import TensorProto, helper
 
 import latbench
+from latbench import devices
 from latbench.errors import LatbenchError, MeasurementError, UnavailableError, UsageError
 from latbench.runtimes import Runtime, cuda_graph, random_inputs
 from latbench.runtimes.run_times import RunTimes
@@ -232,6 +233,21 @@ def test_an_engine_of_another_version_is_not_used(
         new.write_bytes(files[0].read_bytes())  # what nobody should do
     assert compiled(network, "v100").build["built_ms"] is not None
     assert gpu.builds == 3
+
+
+@pytest.mark.parametrize("version", ["10.4.0"], indirect=True)
+def test_an_engine_of_another_card_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, gpu: FakeGpu, network: Workload
+) -> None:
+    """Not even of the same model: its kernels were chosen by the times of the other one."""
+    from latbench.runtimes import cuda
+
+    compiled(network, "v100").close()
+    cuda.gpu_for.cache_clear()
+    other = dataclasses.replace(devices.require("v100"), instance="i1:another")
+    monkeypatch.setattr(cuda, "require", lambda device: other)
+    assert compiled(network, "v100").build["built_ms"] is not None
+    assert gpu.builds == 2
 
 
 @pytest.mark.parametrize("version", ["10.4.0"], indirect=True)

@@ -12,7 +12,7 @@ import torch
 
 import latbench
 from latbench.errors import MeasurementError, UnavailableError, UsageError
-from latbench.runtimes import Runtime, random_inputs, torch_card
+from latbench.runtimes import Runtime, random_inputs, torch_card, torch_stage
 from latbench.runtimes import torch as torch_runtime
 from latbench.runtimes.torch import TorchRuntime, TorchSession
 from latbench.runtimes.torch_compile import TorchCompile
@@ -188,8 +188,10 @@ def test_times_of_layers_are_those_of_the_card(
 # What is missing
 
 
-def test_a_build_without_cuda_says_so() -> None:
+def test_a_build_without_cuda_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """In one line, at the same place where other runtimes say what they lack."""
+    for module in (torch_runtime, torch_stage):
+        monkeypatch.setattr(module, "version", lambda name: "2.13.0+cpu")
     for runtime in (TorchRuntime(), TorchCompile()):
         reason = str(runtime.available_on("v100"))
         assert reason.startswith("the PyTorch that is installed here (")

@@ -38,6 +38,15 @@ def test_speedups_are_over_the_first_runtime() -> None:
     ]
 
 
+def test_targets_that_differ_in_their_options_are_not_mixed_up() -> None:
+    """The first is what others are compared with, not the last of its runtime and precision."""
+    found = [*rows(a=[1.0]), *rows(a=[0.5])]
+    for row, options in zip(found, ({}, {"launch": "graph"}), strict=True):
+        row["target"]["options"] = options
+    add_speedups(found)
+    assert [row.get("speedup") for row in found] == [None, 2.0]
+
+
 def test_bounds_of_a_speedup_hold_for_all_of_both_intervals() -> None:
     """The slowest of one over the fastest of the other, and the other way round."""
     found = rows(a=[1.0], b=[0.5])
