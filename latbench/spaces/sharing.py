@@ -17,7 +17,7 @@ from latbench.spaces.blocks import NOTHING
 from latbench.spaces.graph import INPUT
 
 if TYPE_CHECKING:
-    from latbench.spaces.graph import BoolArray, Candidate, Graph, IntArray
+    from latbench.spaces.graph import BoolArray, Candidate, IntArray, StaticGraph
 
 Values = npt.NDArray[np.uint64]
 
@@ -26,7 +26,7 @@ _STEPS = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1))
 _INCREMENT = 0x9E3779B97F4A7C15
 
 
-def shared(graph: Graph, X: IntArray, placed: IntArray) -> tuple[BoolArray, BoolArray]:
+def shared(graph: StaticGraph, X: IntArray, placed: IntArray) -> tuple[BoolArray, BoolArray]:
     """Return which nodes compute again what an earlier node does, and which begin as one does.
 
     Both are (n, nodes), and false where nothing runs. *Again*: an operation without weights, of the
