@@ -40,8 +40,9 @@ class GraphFeatures:
     ``total ...``          blocks, multiply-accumulates, parameters and values moved
     ``longest ...``        the same along the heaviest path from input to output, each cost for
                            itself; left out for chains, where it is the total
-    ``again`` ``beside``   one a block: how often it computes what another does, and how often it
-                           begins as another does; left out for chains, where none does
+    ``again`` ``beside``   one a block: how often it computes what others do, and how often it
+                           begins as others do (:func:`latbench.spaces.sharing.shared`); left out
+                           for chains, where none does
     ``fed`` ``read``       one an option: the share of its places where it was chosen and a value
     ``live`` ``end``       reaches it, the output would read it, both, or it is a dead end;
                            then their sums over the choices with an option of that name. Left out
@@ -130,7 +131,7 @@ class GraphFeatures:
 
     def _computed(self, X: IntArray) -> FloatArray:
         placed = self._space.placed(X)
-        counts = self._by_block(placed, placed != NOTHING)
+        counts = self._by_block(placed, (placed != NOTHING).astype(np.float64))
         parts = [counts, counts @ self._costs]
         live, alive = self._graph.live(X)
         if not self._is_chain:
@@ -142,12 +143,13 @@ class GraphFeatures:
             parts += [self._reach(X, kind) for kind in kinds]
         return np.hstack(parts)
 
-    def _by_block(self, placed: IntArray, where: BoolArray) -> FloatArray:
-        """Return how often each block stands ``where`` (n, nodes), (n, blocks)."""
-        counts = np.zeros((len(placed), len(self._costs)))
-        for blocks, counted in zip(placed.T, where.T, strict=True):
-            counts[counted, blocks[counted]] += 1
-        return counts
+    def _by_block(self, placed: IntArray, parts: FloatArray) -> FloatArray:
+        """Return the sum of ``parts`` (n, nodes) over where each block stands, (n, blocks)."""
+        sums = np.zeros((len(placed), len(self._costs)))
+        for blocks, part in zip(placed.T, parts.T, strict=True):
+            counted = part > 0
+            sums[counted, blocks[counted]] += part[counted]
+        return sums
 
     def _longest(self, X: IntArray, placed: IntArray, live: BoolArray) -> FloatArray:
         """Return the most of each cost along one path to the output, (n, costs)."""

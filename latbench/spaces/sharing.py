@@ -17,6 +17,7 @@ from latbench.spaces.blocks import NOTHING
 from latbench.spaces.graph import INPUT
 
 if TYPE_CHECKING:
+    from latbench.spaces.architectures import FloatArray
     from latbench.spaces.graph import BoolArray, Candidate, IntArray, StaticGraph
 
 Values = npt.NDArray[np.uint64]
@@ -26,12 +27,13 @@ _STEPS = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1))
 _INCREMENT = 0x9E3779B97F4A7C15
 
 
-def shared(graph: StaticGraph, X: IntArray, placed: IntArray) -> tuple[BoolArray, BoolArray]:
-    """Return which nodes compute again what an earlier node does, and which begin as one does.
+def shared(graph: StaticGraph, X: IntArray, placed: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Return how much of each node others save, *again* and *beside*, each (n, nodes).
 
-    Both are (n, nodes), and false where nothing runs. *Again*: an operation without weights, of the
-    same kind as an earlier one and of the same values, in any order where they are joined.
-    *Beside*: an operation with weights takes the value that an earlier one of its class takes.
+    Of m nodes that compute the same, m - 1 are computed *again*: a share 1 - 1/m of each, whichever
+    comes first. They are operations without weights, of one kind and of the same values, in any
+    order where they are joined. *Beside* tells the same of operations with weights that are of one
+    class and take the same value.
 
     Values have names: numbers of 64 bits, scattered so that no two values share one.
 
@@ -65,7 +67,7 @@ def shared(graph: StaticGraph, X: IntArray, placed: IntArray) -> tuple[BoolArray
             weighted[:, position] |= chosen & has_weights
         values[node.name] = given[:, position] = found
     runs = placed != NOTHING
-    return _repeated(given, runs & ~weighted), _repeated(begun, runs & weighted)
+    return _shares(given, runs & ~weighted), _shares(begun, runs & weighted)
 
 
 def _taken(
@@ -96,13 +98,17 @@ def _scattered(numbers: Values) -> Values:
     return found
 
 
-def _repeated(names: Values, where: BoolArray) -> BoolArray:
-    """Return where a name stands that an earlier node of the row has, (n, nodes)."""
+def _shares(names: Values, where: BoolArray) -> FloatArray:
+    """Return for each of m nodes of one name the share 1 - 1/m, and 0 elsewhere, (n, nodes)."""
     nodes = names.shape[1]
     # What does not count gets a name of its own, too small to be one of a value.
     told = np.where(where, names, np.arange(nodes, dtype=np.uint64))
-    order = np.argsort(told, axis=1, kind="stable")
+    order = np.argsort(told, axis=1)
     ranked = np.take_along_axis(told, order, axis=1)
-    again = np.zeros(names.shape, dtype=np.bool_)
-    np.put_along_axis(again, order[:, 1:], ranked[:, 1:] == ranked[:, :-1], axis=1)
-    return again
+    groups = np.zeros(names.shape, dtype=np.int64)
+    groups[:, 1:] = np.cumsum(ranked[:, 1:] != ranked[:, :-1], axis=1)
+    sizes = np.zeros(names.shape)
+    np.add.at(sizes, (np.arange(len(names))[:, np.newaxis], groups), 1.0)
+    shares = np.empty(names.shape)
+    np.put_along_axis(shares, order, 1 - 1 / np.take_along_axis(sizes, groups, axis=1), axis=1)
+    return shares

@@ -126,12 +126,11 @@ def test_values_moved_by_hand() -> None:
     assert residual.moved(((2, 8, 8),)) == 2 * (2 * 64 + hidden) + 2 * hidden + residual.params()
 
 
-def walked(space: SearchSpace, x: np.ndarray) -> dict[str, int]:
-    """Return what is computed again, or begins like another, in the steps of ``x``."""
+def walked(space: SearchSpace, x: np.ndarray) -> dict[str, float]:
+    """Return what others save each block in the steps of ``x``."""
     same: dict[str | None, int] = {INPUT: 0, None: -1}
     values: dict[tuple[object, ...], int] = {}
-    seen: set[tuple[object, ...]] = set()
-    counts: dict[str, int] = {}
+    alike: dict[tuple[object, ...], list[str]] = {}
     blocks = iter(space.blocks[number].key for number in space.placed(x)[0] if number >= 0)
     for step, block in zip(space.graph.plan(x), blocks, strict=True):
         operation = step.operation
@@ -139,13 +138,14 @@ def walked(space: SearchSpace, x: np.ndarray) -> dict[str, int]:
         parts = tuple(sorted(taken) if operation.joins else taken)
         weighted = operation.params() > 0
         value = (block, parts, step.name if weighted else None)
-        start = (type(operation), parts)
         same[step.name] = values.setdefault(value, len(values) + 1)
-        kind, told = ("beside", start) if weighted else ("again", value)
-        if told in seen:
-            counts[f"{kind} {block}"] = counts.get(f"{kind} {block}", 0) + 1
-        seen.add(told)
-    return counts
+        group = ("beside", type(operation), parts) if weighted else ("again", *value)
+        alike.setdefault(group, []).append(block)
+    saved: dict[str, float] = {}
+    for (kind, *_), members in alike.items():
+        for block in members if len(members) > 1 else []:
+            saved[f"{kind} {block}"] = saved.get(f"{kind} {block}", 0) + 1 - 1 / len(members)
+    return saved
 
 
 @pytest.mark.parametrize("name", ["nasbench201", "darts"])
@@ -157,8 +157,8 @@ def test_what_may_be_computed_once_is_found_by_a_walk_over_the_steps(name: str) 
     told = {key: column for key, column in found.items() if key.split()[0] in ("again", "beside")}
     assert len(told) == 2 * len(space.blocks)
     for row, x in enumerate(X):
-        counts = walked(space, x)
-        assert {key: column[row] for key, column in told.items() if column[row]} == counts
+        saved = {key: column[row] for key, column in told.items() if column[row]}
+        assert saved == pytest.approx(walked(space, x))
     assert sum(map(np.sum, told.values())) > 0
 
 
