@@ -69,7 +69,7 @@ def rows(check: Check) -> Iterator[Row]:
         return
     for kind in _KINDS:
         try:
-            one = scored(found, kind, {}, n)
+            mape, within_5, within_10 = scored(found, kind, {}, n).T
         except LatbenchError as failure:
             yield refused(kind, failure)
         else:
@@ -77,9 +77,9 @@ def rows(check: Check) -> Iterator[Row]:
                 "predictor": kind,
                 "n_train": n,
                 "n_test": len(found.y) - n,
-                "mape": one.mape.mean(),
-                "mape_deviation": one.mape.std(ddof=1),
-                "within_5": one.within_5.mean(),
-                "within_10": one.within_10.mean(),
+                "mape": mape.mean(),
+                "mape_deviation": mape.std(ddof=1),
+                "within_5": within_5.mean(),
+                "within_10": within_10.mean(),
                 "noise_mape": found.noise_mape,
             }
