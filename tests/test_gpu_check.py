@@ -210,6 +210,15 @@ def test_a_rule_that_is_broken_is_named() -> None:
     }
 
 
+def test_a_runtime_that_is_missing_is_refused() -> None:
+    """It says so in the first rule, and all others are left out for one reason."""
+    report = ElementTree.fromstring(
+        "<suite><testcase name='it says so'/><testcase name='a'><skipped message='no card'/>"
+        "</testcase><testcase name='b'><skipped message='no card'/></testcase></suite>"
+    )
+    assert gpu_conformance.told("TestIt", list(report)) == {"what": "TestIt", "refused": "no card"}
+
+
 # Times by events
 
 
