@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import time
 from abc import abstractmethod
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from latbench.errors import UsageError
 from latbench.searcher import Searcher, SearchResult
 from latbench.spaces.architectures import FloatArray
 from latbench.spaces.graph import IntArray
+from latbench.spaces.mixing import MixedNetwork
 from latbench.spaces.options import whole
 from latbench.training.alpha import Alpha, draw, most_likely
 from latbench.training.callbacks import Callback, Training, Work
@@ -47,14 +48,17 @@ class OneShotSearcher(Searcher):
     task: SearchTask
     state: OneShotState
 
-    momentum: ClassVar[float] = 0.0
-    """Adam's first coefficient for the architecture."""
+    measures: ClassVar[bool] = False
+    """Whether latencies of drawn architectures may be measured ones: ``measure`` of the task."""
 
     finalists: int
     rate: float
     weight_decay: float
     every: int
     warmup: float
+    momentum: float = 0.0
+    clip_norm: float = 0.0
+    rate_left: float = 1.0
 
     # What a subclass implements
 
@@ -67,9 +71,9 @@ class OneShotSearcher(Searcher):
         """Return the architecture parameters to begin with."""
         return Alpha(task.space)
 
-    def _prepare(self, task: SearchTask) -> None:
-        """Do what is needed before anything learns, such as freezing parameters."""
-        return
+    def _weights(self, supernet: MixedNetwork) -> Iterable[nn.Parameter]:
+        """Return the parameters of the supernet that learn; the others are held."""
+        return supernet.parameters()
 
     @abstractmethod
     def _learn_weights(self, images: Tensor, labels: Tensor) -> None:
@@ -98,9 +102,9 @@ class OneShotSearcher(Searcher):
             UsageError: the task lacks what a one-shot search needs, or a hyperparameter cannot be.
         """
         self._check(task)
-        self._prepare(task)
-        self.task = task
-        self.state = OneShotState(task, self._alpha(task), self._config())
+        weights = None if task.supernet is None else [*self._weights(task.supernet)]
+        self.state = OneShotState(task, self._alpha(task), self._config(), weights)
+        self.task = self.state.task
 
     def _check(self, task: SearchTask) -> None:
         whole("finalists", self.finalists, 1, 10**6)
@@ -112,7 +116,8 @@ class OneShotSearcher(Searcher):
         self._config()
 
     def _config(self) -> AlphaConfig:
-        return AlphaConfig(self.rate, self.momentum, self.weight_decay, self.every, self.warmup)
+        names = [one.name for one in fields(AlphaConfig)]
+        return AlphaConfig(**{name: getattr(self, name) for name in names})
 
     @property
     def done(self) -> bool:

@@ -123,7 +123,10 @@ def test_the_settings_of_alpha_are_those_of_the_code() -> None:
     assert sorted(row[0].strip("`") for row in rows) == sorted(one_shot)
     for name, *told in rows:
         searcher = one_shot[name.strip("`")]()
-        settings = ("rate", "weight_decay", "every", "warmup", "momentum")
+        settings = (
+            *("rate", "weight_decay", "every", "warmup"),
+            *("momentum", "clip_norm", "rate_left"),
+        )
         assert list(map(value, told)) == [getattr(searcher, one) for one in settings], name
 
 

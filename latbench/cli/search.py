@@ -27,6 +27,7 @@ from latbench.cli.search_request import (
 )
 from latbench.cli.session import current
 from latbench.training.images.naming import FORMS
+from latbench.workflows.search_settings import REWARDS
 from latbench.workflows.setting import Setting
 
 if TYPE_CHECKING:
@@ -61,6 +62,20 @@ _ARCHITECTURES = ("arch.json", "nearest.json")
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
     help="Predictor of what is maximised, instead of training a supernet.",
+)
+@click.option(
+    "--control",
+    "control_folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Differentiable latency predictor, such as an mlp, as a control variate of gradients that "
+    "are estimated from draws.",
+)
+@click.option(
+    "--reward",
+    type=click.Choice(REWARDS),
+    help="Latencies that unas follows: the predictor's, or measured ones of the networks that it "
+    "draws.  [default: predictor]",
 )
 @click.option("--data", metavar="D", help=f"Training data: {FORMS}.  [default: digits]")
 @click.option(
@@ -126,6 +141,7 @@ def search(
     params: tuple[tuple[str, Any], ...],
     predictor_folder: Path | None,
     surrogate_folder: Path | None,
+    control_folder: Path | None,
     epochs: int | None,
     penalty: str | None,
     config: Path | None,
@@ -164,10 +180,18 @@ def search(
         predictor = load_for(predictor_folder, built, target)
     surrogate_folder = surrogate_folder or known.surrogate
     surrogate = None if surrogate_folder is None else load_for(surrogate_folder, built)
+    control_folder = control_folder or known.control
+    control = None if control_folder is None else load_for(control_folder, built)
     workflow.prepare(out)
     resolved = dataclasses.replace(setting, runtime=target.runtime)
     write_config(
-        out / "config.yaml", settings, built.spec, resolved, predictor_folder, surrogate_folder
+        out / "config.yaml",
+        settings,
+        built.spec,
+        resolved,
+        predictor_folder,
+        surrogate_folder,
+        control_folder,
     )
     drawn = out / "drawings"
     if drawings:
@@ -189,6 +213,7 @@ def search(
                 instance,
                 settings,
                 surrogate=surrogate,
+                control=control,
                 progress=progress,
                 callbacks=callbacks,
                 checkpoints=checkpoints,

@@ -83,7 +83,11 @@ def merged_settings(
     values = dict(known.settings)
     algorithm = given["algorithm"]
     if algorithm is not None and algorithm != values.get("algorithm", SearchSettings.algorithm):
-        left = [name for name in ("params", "penalty") if values.pop(name, None)]
+        left = [
+            name
+            for name in ("params", "penalty", "reward")
+            if values.pop(name, None) not in (None, {}, SearchSettings.reward)
+        ]
         if left:
             note(f"{' and '.join(left)} of the file are left out: they are not for {algorithm}")
     values.update({name: value for name, value in given.items() if value is not None})

@@ -56,7 +56,8 @@ from latbench.workflows.setting import Setting
     multiple=True,
     metavar="NAME[:PRECISION]",
     help="A runtime and precision, beside that of --runtime, to tell the accuracy of the exported "
-    "network on, such as openvino:bf16; may be repeated.",
+    "network on, such as openvino:bf16; may be repeated.  [default: each lower precision that is "
+    "here]",
 )
 @click.option(
     "--out",
@@ -90,7 +91,7 @@ def train(
     built = _space(arch, space).build()
     (x,) = read(built, [arch])
     target, instance = setting.here()
-    others = [Setting.parse(name, device=setting.device).here()[0] for name in accuracy_on]
+    asked = [Setting.parse(name, device=setting.device).here()[0] for name in accuracy_on]
     with current().open_store() as store:
         result = workflow.train(
             store,
@@ -101,7 +102,7 @@ def train(
             data_name=data,
             data_size=data_size,
             config=TrainConfig(epochs=epochs, batch=train_batch, seed=seed),
-            accuracy_on=others,
+            accuracy_on=asked or None,
             out=out,
             progress=progress,
             callbacks=lambda: [ProgressBar()],

@@ -3,7 +3,7 @@
 from latbench.hooks.expected import ExpectedLatency
 from latbench.hooks.filter import LatencyFilter
 from latbench.hooks.penalties import PENALTIES, Penalty, latency_reward, penalty, unit_below
-from latbench.hooks.sampled import SampledLatency
+from latbench.hooks.sampled import SampledLatency, relaxed_latency
 
 __all__ = [
     "PENALTIES",
@@ -13,5 +13,6 @@ __all__ = [
     "SampledLatency",
     "latency_reward",
     "penalty",
+    "relaxed_latency",
     "unit_below",
 ]

@@ -6,6 +6,9 @@ for all, every step trains them together: of a convolution, fewer channels take 
 smaller kernels the centre (Chen et al., *AutoFormer*, arXiv 2107.00651, section 3.2; the kernels as
 in Stamoulis et al., *Single-Path NAS*, arXiv 1904.02877). Batch norm stays each candidate's own (Yu
 et al., *Slimmable networks*, arXiv 1812.08928), because its statistics are.
+
+To an optimiser the shared weight is one parameter. What a path does not take of it has a gradient
+of zero, so that momentum and decay go on moving it.
 """
 
 from __future__ import annotations

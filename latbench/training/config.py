@@ -100,6 +100,9 @@ class AlphaConfig:
         weight_decay: pull of the logits towards equal chances.
         every: training steps from one step of the architecture to the next.
         warmup: share of the training in which the architecture stays as it is.
+        clip_norm: largest norm of the gradient of a step; 0 for any.
+        rate_left: share of ``rate`` that is left at the last step, to which it falls as a half
+            cosine from the first.
     """
 
     rate: float
@@ -107,6 +110,8 @@ class AlphaConfig:
     weight_decay: float = 0.0
     every: int = 1
     warmup: float = 0.0
+    clip_norm: float = 0.0
+    rate_left: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse values that cannot learn.
@@ -120,8 +125,17 @@ class AlphaConfig:
             "weight_decay": (self.weight_decay, 0, 1e3),
             "every": (self.every, 1, 10**6),
             "warmup": (self.warmup, 0, 1 - 1e-12),
+            "clip_norm": (self.clip_norm, 0, math.inf),
+            "rate_left": (self.rate_left, 0, 1),
         }
         _check(ranges)
+
+    def rate_at(self, step: int, total: int) -> float:
+        """Return the learning rate of ``step``, counted from 0, out of ``total``."""
+        first = self.warmup * total
+        past = max(0.0, (step - first) / (total - first))
+        cosine = 0.5 * (1 + math.cos(math.pi * past))
+        return self.rate * (self.rate_left + (1 - self.rate_left) * cosine)
 
 
 def _check(ranges: Mapping[str, tuple[object, float, float]]) -> None:

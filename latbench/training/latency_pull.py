@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from latbench.training.task import SearchTask
+from latbench.training.task import Drawing, SearchTask
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +34,13 @@ def latency_pull(
     Apart, because the gradient of the task's loss comes by other ways in every algorithm, and not
     at all where nothing was drawn that has one; the latency's is there in any case.
 
+    Where the expected latency is an estimate, the penalty is bent over the one and follows the
+    gradient of another, with draws of its own: a mean of products is that of means only where what
+    is multiplied is independent. So the direction along the chances has no bias. How strongly the
+    penalty pulls has one that falls with the variance of the estimate: its mean slope over noisy
+    latencies is not that at their mean. A hinge pulls with the chance that the estimate is above
+    its reference, also where the mean is below.
+
     Args:
         task: with its penalty and expected latency, or without.
         probabilities: chances of the options of each choice, (options,).
@@ -46,5 +53,7 @@ def latency_pull(
     loss, latency = (value.detach().requires_grad_() for value in (task_loss, expected))
     penalised = task.penalty(loss, latency)
     scale, slope = torch.autograd.grad(penalised, (loss, latency), materialize_grads=True)
+    if isinstance(task.expected, Drawing):
+        expected = task.expected(task.space.by_choice(chances))
     along = torch.autograd.grad(expected, chances, slope, materialize_grads=True)
-    return LatencyPull(float(scale), list(along), expected.detach())
+    return LatencyPull(float(scale), list(along), latency.detach())

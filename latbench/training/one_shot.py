@@ -6,6 +6,7 @@ CPU an interrupted and resumed search equals an uninterrupted one bit for bit.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,15 +30,16 @@ from latbench.training.loop import sgd
 from latbench.training.notes import Notes
 from latbench.training.placement import place
 from latbench.training.saving import Pace
-from latbench.training.task import SearchTask
+from latbench.training.task import Drawing, SearchTask
 
 
 class OneShotState:
     """A one-shot search under way.
 
     Attributes:
-        task: what is searched for.
+        task: what is searched for; an expected latency that draws does so from ``rng``.
         alpha: the architecture parameters.
+        weights: the parameters of the supernet that learn.
         train, validation: batches of the two splits.
         rng: the generator of every draw.
         step: steps that are done.
@@ -46,13 +48,25 @@ class OneShotState:
         history: one row a report, as callbacks hear them.
     """
 
-    def __init__(self, task: SearchTask, alpha: Alpha, config: AlphaConfig) -> None:
+    def __init__(
+        self,
+        task: SearchTask,
+        alpha: Alpha,
+        config: AlphaConfig,
+        weights: Sequence[nn.Parameter] | None = None,
+    ) -> None:
         """Begin at step 0.
+
+        Args:
+            task: what is searched for.
+            alpha: the architecture parameters.
+            config: how these learn.
+            weights: the parameters of the supernet that learn; all by default.
 
         Raises:
             UsageError: the task has no supernet or no data, or a batch is larger than a split.
         """
-        self.task, self.alpha, self._config = task, alpha, config
+        self.alpha, self._config = alpha, config
         self.supernet, data = _required(task)
         place(self.supernet, task.device)
         alpha.to(task.device)
@@ -60,11 +74,15 @@ class OneShotState:
         self.training = task.train or TrainConfig(seed=task.seed)
         self.total = self.training.total_steps(len(data.train))
         self.rng = np.random.default_rng([task.seed, self.training.seed])
+        if isinstance(task.expected, Drawing):
+            task = dataclasses.replace(task, expected=task.expected.drawing_from(self.rng))
+        self.task = task
         here = data.to(task.device)
         batch = self.training.batch
         self.train = Batches(here.train, batch, self.rng)
         self.validation = Batches(here.validation, min(batch, len(here.validation)), self.rng)
-        self.weights = [p for p in self.supernet.parameters() if p.requires_grad]
+        learning = self.supernet.parameters() if weights is None else weights
+        self.weights = [p for p in learning if p.requires_grad]
         self._weight_optimizer = sgd(self.weights, self.training)
         self._alpha_optimizer = torch.optim.Adam(
             alpha.parameters(),
@@ -78,7 +96,7 @@ class OneShotState:
         self._accumulated = 0
         self._notes = Notes()
         self._pace = Pace()
-        self._saved_step: int | None = None
+        self._saved: tuple[int, Path] | None = None
 
     @property
     def architecture_is_due(self) -> bool:
@@ -167,6 +185,10 @@ class OneShotState:
             # A step along it would leave no chances, and an error that speaks of something else.
             raise self._broken("norm of the architecture's gradient", self.step, float(norm))
         self.note("architecture_grad", norm)
+        if self._config.clip_norm:
+            nn.utils.clip_grad_norm_(self.alpha.parameters(), self._config.clip_norm)
+        for group in self._alpha_optimizer.param_groups:
+            group["lr"] = self._config.rate_at(self.step, self.total)
         self._alpha_optimizer.step()
         self.alpha.zero_grad(set_to_none=True)
 
@@ -182,7 +204,9 @@ class OneShotState:
         """
         if not self._accumulated:
             self._weight_optimizer.zero_grad(set_to_none=True)
-        (loss / self.training.accumulate).backward()  # type: ignore[no-untyped-call]
+        # Named, because what does not learn must not gather gradients either.
+        learning = [*self.weights, *self.alpha.parameters()]
+        torch.autograd.backward(loss / self.training.accumulate, inputs=learning)
         self.note("loss", loss)
         self._accumulated = (self._accumulated + 1) % self.training.accumulate
         if self._accumulated:
@@ -223,8 +247,9 @@ class OneShotState:
     def _broken(self, name: str, step: int, value: float) -> LatbenchError:
         """Return what is raised where ``name`` of ``step``, counted from 0, is not finite."""
         saved = "no state was saved before"
-        if self._saved_step is not None:
-            saved = f"the last good state, of step {self._saved_step}, is in the checkpoint"
+        if self._saved is not None:
+            done, path = self._saved
+            saved = f"the last good state, of step {done}, is in the checkpoint {path}"
         return LatbenchError(
             f"the search broke down at step {step + 1}: the {name} is {value:g}; {saved}. Lower lr "
             f"({self.training.lr:g}) or the rate of the architecture ({self._config.rate:g})"
@@ -253,7 +278,7 @@ class OneShotState:
         state.values["history"] = self.history
         state.values["more"] = dict(values)
         write_checkpoint(path, state, identity)
-        self._saved_step = self.step
+        self._saved = self.step, path
 
     def resume(self, path: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
         """Go on from ``path``; return the further values that were saved with it.
@@ -273,7 +298,8 @@ class OneShotState:
         self.rng.bit_generator.state = state.values["numpy_rng"]
         self.memory = state.values["memory"]
         self.history = state.values["history"]
-        self.step = self._saved_step = state.step
+        self.step = state.step
+        self._saved = self.step, path
         more: dict[str, Any] = state.values["more"]
         return more
 

@@ -38,7 +38,8 @@ def train_supernet(
     """Train the weights that all architectures share, one drawn architecture a step.
 
     Weights and batch-norm statistics that the drawn path has no part in stay bit for bit as they
-    are.
+    are. Of a weight that candidates share, the path takes a part; the rest has a gradient of zero,
+    and is moved by what momentum and decay it has.
 
     Args:
         supernet: trained in place.

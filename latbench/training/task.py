@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,28 @@ class LatencyPenalty(Protocol):
         """Its name and settings as JSON values."""
 
 
+@runtime_checkable
+class Drawing(Protocol):
+    """An expected latency that is estimated from draws: :class:`latbench.hooks.SampledLatency`."""
+
+    def drawing_from(self, rng: np.random.Generator) -> Expected:
+        """Return the same estimate with draws from ``rng``, whose state a search keeps."""
+
+
+def check_space(space: SearchSpace, *predictors: Predictor | None) -> None:
+    """Refuse a predictor of another space than ``space``, whose architectures may look alike.
+
+    Raises:
+        UsageError: says what it predicts.
+    """
+    for one in predictors:
+        if one is not None and one.space.spec != space.spec:
+            raise UsageError(
+                f"the {one.kind} predicts {one.space.spec}, and this search is in {space.spec}; "
+                "give one that was fitted for this space"
+            )
+
+
 @dataclass(frozen=True, eq=False)
 class SearchTask:
     """Find the architecture of ``space`` with the best score that runs within ``target_ms``.
@@ -54,13 +76,15 @@ class SearchTask:
         predict_ms: latency in ms, (n, choices) to (n,), if not ``predictor.predict``.
         feasible: which architectures meet the limit, such as a
             :class:`~latbench.hooks.LatencyFilter`, if not those predicted at ``target_ms`` or less.
-        surrogate: differentiable predictor, for searchers that follow a gradient.
+        surrogate: differentiable predictor of latencies, whose relaxed latency serves as a control
+            variate where those that count, predicted or measured, have no gradient.
         measure: measured latency in ms, (n, choices) to (n,), for searchers that time candidates.
         supernet: for one-shot searchers, which train it in place.
         data: for one-shot searchers.
         train: how a supernet's weights are trained; by default as :class:`TrainConfig` says.
         expected: mean latency in ms from the chances of the options of each choice, with a
-            gradient, such as a :class:`~latbench.hooks.ExpectedLatency`.
+            gradient, such as a :class:`~latbench.hooks.ExpectedLatency`. One that draws must be
+            told from what, see :class:`Drawing`: else a search cannot be repeated.
         penalty: how that latency joins the loss of the architecture; none at all if None.
         loss: loss of each image, (n,), from logits (n, classes) and labels (n,); cross-entropy if
             None.
@@ -96,7 +120,8 @@ class SearchTask:
         """Refuse a task that no searcher can work on.
 
         Raises:
-            UsageError: a value out of its range, or nothing that tells latencies.
+            UsageError: a value out of its range, nothing that tells latencies, or a predictor of
+            another space.
         """
         if not (self.target_ms > 0 and math.isfinite(self.target_ms)):
             raise UsageError(f"the latency target is {self.target_ms} ms; it must be above zero")
@@ -106,6 +131,7 @@ class SearchTask:
             raise UsageError(f"the seed is {self.seed}; it must not be negative")
         if self.predictor is None and self.predict_ms is None:
             raise UsageError("a search needs latencies; give a predictor or predict_ms")
+        check_space(self.space, self.predictor, self.surrogate)
         if self.penalty is not None and self.expected is None:
             raise UsageError("a latency penalty needs an expected latency; give expected too")
 

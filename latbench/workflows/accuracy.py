@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from latbench import registry
-from latbench.errors import LatbenchError
+from latbench import devices, registry
+from latbench.errors import LatbenchError, UnavailableError
 from latbench.runtimes import Runtime, Session
 from latbench.spaces import IntArray, SearchSpace, TensorSpec, Workload
 from latbench.spaces.identity import graph_id
 from latbench.target import Target
+from latbench.workflows.availability import obstacle
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -96,6 +97,27 @@ class Accuracy:
                 f"{self.changed} of {self.images} test images are told otherwise"
             )
         return told
+
+
+def lower_precisions(device: str) -> list[Target]:
+    """Return the precisions below fp32 that are here for ``device``, as targets.
+
+    Each by the first runtime of the device's profile that computes in it here.
+    """
+    profile = devices.profile(device)
+    found: dict[str, Target] = {}
+    for name in profile.runtimes:
+        if obstacle(name, profile) is not None:
+            continue
+        runtime: Runtime = registry.load(registry.RUNTIMES, name)()
+        for precision in runtime.precisions:
+            if precision == "fp32" or precision in found:
+                continue
+            try:
+                found[precision] = runtime.target(device, precision)
+            except UnavailableError:
+                continue  # this processor does not compute in it
+    return list(found.values())
 
 
 def trained_workload(space: SearchSpace, x: IntArray, model: ModelProto, weights: Path) -> Workload:

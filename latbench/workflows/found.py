@@ -89,6 +89,8 @@ class Found:
         notes: what a reader must know.
         nearest: where the network found misses the target, the nearest that meets it.
         course: of a one-shot search one row a report: ``step``, and means since the last.
+        expected_method: how its expected latency was told: ``sum``, ``enumeration`` or
+            ``sampling``; None where nothing asked for one.
     """
 
     result: SearchResult
@@ -102,6 +104,7 @@ class Found:
     notes: list[str]
     nearest: Nearest | None = None
     course: Sequence[Mapping[str, float]] = ()
+    expected_method: str | None = None
 
     @property
     def met(self) -> bool:
@@ -118,6 +121,7 @@ class Found:
             "accuracy": self.accuracy,
             "evaluations": self.result.evaluations,
             "details": dict(self.result.details),
+            "expected_method": self.expected_method,
             "nearest": None
             if nearest is None
             else {

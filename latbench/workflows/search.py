@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from latbench.errors import MeasurementError, UsageError
+from latbench.errors import ArtefactError, MeasurementError, UsageError
+from latbench.hooks import SampledLatency
 from latbench.predictor import Predictor
-from latbench.profiling.subjects import Subject, block_subjects, network_subjects
+from latbench.profiling.subjects import block_subjects, network_subjects
 from latbench.profiling.sweep import Instance, Sweep
-from latbench.spaces import IntArray, SearchSpace
+from latbench.spaces import FloatArray, IntArray, SearchSpace
 from latbench.store import Store
 from latbench.target import Target
 from latbench.timing import Protocol
+from latbench.training.neighbours import find_fastest
 from latbench.units import format_ms
-from latbench.workflows.architectures import draw
-from latbench.workflows.found import Found, Latency, Nearest, Timed
+from latbench.workflows.found import Found, Nearest, Timed
+from latbench.workflows.measured_latency import MeasuredLatency, latency_of
 from latbench.workflows.nearest import find_nearest
-from latbench.workflows.predictors import cautions, space_of
+from latbench.workflows.predictors import cautions, space_of, target_of
 from latbench.workflows.progress import Progress, silent
 from latbench.workflows.search_settings import SearchSettings
 from latbench.workflows.search_task import search_task
@@ -29,9 +31,10 @@ from latbench.workflows.searchers import build
 if TYPE_CHECKING:
     from latbench.searcher import SearchResult
     from latbench.training.callbacks import Callback
+    from latbench.training.task import SearchTask
 
-_SAMPLE = 2000
 _COVERAGE = 0.95
+_CONTROL = "; --control DIR, a predictor that has a gradient, may make them less so"
 
 
 def search(
@@ -42,6 +45,7 @@ def search(
     settings: SearchSettings,
     *,
     surrogate: Predictor | None = None,
+    control: Predictor | None = None,
     protocol: Protocol | None = None,
     progress: Progress = silent,
     callbacks: Callable[[], Sequence[Callback]] = tuple,
@@ -59,6 +63,7 @@ def search(
         instance: where the winner is timed.
         settings: how to search.
         surrogate: tells accuracies instead of a supernet, if given.
+        control: a differentiable predictor of latencies, as a control variate.
         protocol: how the winner is timed.
         progress: shows how far measuring is.
         callbacks: gives listeners for training and for searching.
@@ -66,24 +71,34 @@ def search(
 
     Raises:
         InfeasibleError: nothing meets the limit; names the fastest architecture found.
-        UsageError: an unknown algorithm, data set or hyperparameter.
+        UsageError: an unknown algorithm, data set or hyperparameter, a predictor of another space,
+            or a control or a reward that the algorithm has no use for.
+        ArtefactError: the predictor is one for another target.
     """
     from latbench.one_shot_searcher import OneShotSearcher
 
+    if predictor.target not in (None, target):
+        raise ArtefactError(
+            f"the {predictor.kind} predicts for {target_of(predictor).label}, not for "
+            f"{target.label}; fit one for that target"
+        )
     if checkpoints is not None:
         prepare(checkpoints)
     space = space_of(predictor)
     searcher = build(settings.algorithm, settings.params)
-    notes = _binding(space, predictor, settings.target_ms)
+    notes = _binding(space, predictor, settings.target_ms, settings.seed)
     task, about = search_task(
         searcher,
         predictor,
         settings,
         surrogate=surrogate,
+        control=control,
+        measure=MeasuredLatency(store, space, target, instance),
         callbacks=callbacks(),
         checkpoints=checkpoints,
     )
     checkpoint = None if checkpoints is None else checkpoints / "search"
+    notes += _estimated(task, predictor)
     result = searcher.run(task, callbacks(), checkpoint)
     notes += _likeliest(result, settings.target_ms)
 
@@ -114,18 +129,36 @@ def search(
         notes=[*notes, *cautions(predictor, np.unique(X, axis=0))],
         nearest=nearest,
         course=() if learned is None else learned.state.history,
+        expected_method=getattr(task.expected, "method", None),
     )
 
 
-def _binding(space: SearchSpace, predictor: Predictor, target_ms: float) -> list[str]:
-    """Return a warning where the limit excludes (next to) nothing."""
-    sampled = predictor.predict(draw(space, _SAMPLE, seed=0))
-    if target_ms < sampled.max():
+def _binding(
+    space: SearchSpace, predictor: Predictor, target_ms: float, seed: int = 0
+) -> list[str]:
+    """Return a warning where the limit excludes nothing."""
+
+    def faster(X: IntArray) -> FloatArray:
+        return -predictor.predict(X)
+
+    slowest = find_fastest(space, faster, np.random.default_rng(seed))
+    if target_ms < -slowest.latency_ms:
         return []
     return [
-        f"the target {format_ms(target_ms)} excludes nothing: the slowest of {len(sampled)} "
-        f"sampled architectures is predicted at {format_ms(float(sampled.max()))}; a lower target "
-        "would trade accuracy for speed"
+        f"the target {format_ms(target_ms)} excludes nothing: the slowest architecture that was "
+        f"found, among {slowest.tried} tried, is predicted at {format_ms(-slowest.latency_ms)}; a "
+        "lower target would trade accuracy for speed"
+    ]
+
+
+def _estimated(task: SearchTask, predictor: Predictor) -> list[str]:
+    """Return what to say where the expected latency is not exact."""
+    if not isinstance(task.expected, SampledLatency):
+        return []
+    return [
+        "the expected latency is an estimate from architectures that are drawn anew each time: "
+        f"{predictor.expected_ms_refusal()}, and the space is too large to enumerate. Value and "
+        f"gradient have the right mean, and are noisy{_CONTROL if task.surrogate is None else ''}"
     ]
 
 
@@ -196,19 +229,6 @@ def _timed(
         accumulated_ms=float(counts.data @ [block.latency_ms for block in blocks]),
         true=true,
     )
-
-
-def latency_of(store: Store, job: str, subject: Subject) -> Latency:
-    """Return what a sweep measured of ``subject``.
-
-    Raises:
-        MeasurementError: it has no latency; the text says why.
-    """
-    row = store.measurement(job)
-    if row is None or row.latency_ms is None or row.low_ms is None or row.high_ms is None:
-        reason = row.reason if row is not None else "its turn did not come"
-        raise MeasurementError(f"the {subject.kind} {subject.key} has no latency: {reason}")
-    return Latency(row.latency_ms, row.low_ms, row.high_ms, row.status)
 
 
 def prepare(folder: Path) -> None:

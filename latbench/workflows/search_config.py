@@ -15,7 +15,7 @@ from latbench.errors import UsageError
 from latbench.registry import unknown
 from latbench.training.config import TrainConfig
 from latbench.units import parse_ms
-from latbench.workflows.search_settings import SearchSettings
+from latbench.workflows.search_settings import REWARDS, SearchSettings
 from latbench.workflows.setting import Setting
 
 _HEAD = "# What `latbench search --config` reads; options on the command line win.\n"
@@ -40,6 +40,7 @@ class SearchConfig:
         setting: what latencies belong to.
         predictor: folder of the latency predictor.
         surrogate: folder of the predictor of what is maximised.
+        control: folder of the differentiable predictor of latencies, a control variate.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -47,6 +48,7 @@ class SearchConfig:
     setting: Setting | None = None
     predictor: Path | None = None
     surrogate: Path | None = None
+    control: Path | None = None
 
 
 def read_config(path: Path) -> SearchConfig:
@@ -77,13 +79,14 @@ def write_config(
     setting: Setting,
     predictor: Path,
     surrogate: Path | None = None,
+    control: Path | None = None,
 ) -> None:
     """Write a search into ``path`` as :func:`read_config` reads it.
 
     Args:
         path: the file.
         settings: how to search.
-        space, setting, predictor, surrogate: as in :class:`SearchConfig`.
+        space, setting, predictor, surrogate, control: as in :class:`SearchConfig`.
 
     Raises:
         UsageError: the file cannot be written.
@@ -96,9 +99,11 @@ def write_config(
         "target": {name: getattr(setting, name) for name in _TARGET} | options,
         "predictor": str(predictor),
         "surrogate": None if surrogate is None else str(surrogate),
+        "control": None if control is None else str(control),
         "algorithm": settings.algorithm,
         "params": dict(settings.params),
         "penalty": None if settings.penalty is None else dict(settings.penalty),
+        "reward": settings.reward,
         "data": settings.data,
         "data_size": settings.data_size,
         "train": train.to_dict(),
@@ -124,6 +129,7 @@ def _read(data: Mapping[Any, Any]) -> SearchConfig:
         "setting": values.pop("target", None),
         "predictor": values.pop("predictor", None),
         "surrogate": values.pop("surrogate", None),
+        "control": values.pop("control", None),
     }
     if "latency_target" in values:
         values["target_ms"] = values.pop("latency_target")
@@ -221,15 +227,24 @@ def _penalty(key: str, value: object) -> dict[str, Any] | None:
     }
 
 
+def _reward(key: str, value: object) -> str:
+    text: str = _of(str)(key, value)
+    if text not in REWARDS:
+        raise UsageError(unknown(key, text, REWARDS))
+    return text
+
+
 _READERS: dict[str, Callable[[str, object], Any]] = {
     "latency_target": _latency,
     "space": _space,
     "target": _target,
     "predictor": _folder,
     "surrogate": _folder,
+    "control": _folder,
     "algorithm": _of(str),
     "params": _of(dict),
     "penalty": _penalty,
+    "reward": _reward,
     "data": _of(str),
     "data_size": _of(int),
     "train": _train,

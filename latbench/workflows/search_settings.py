@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from latbench.training.config import TrainConfig
 
 DEFAULT_PENALTY = {"name": "hinge"}
+REWARDS = ("predictor", "measured")
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class SearchSettings:
         train: how the supernet is trained.
         penalty: how the latency joins the loss of one-shot searchers: what
             :func:`latbench.hooks.penalty` takes, with ``name``; a hinge at the target if None.
+        reward: what latencies an algorithm follows that needs no gradient of them, such as UNAS:
+            those of the ``predictor``, or ``measured`` ones of every architecture that it draws.
         evaluations: architectures that are scored.
         confidence: probability with which the limit is to hold, if not that of the mean.
         seed: of every draw.
@@ -37,6 +40,7 @@ class SearchSettings:
     data_size: int = 32
     train: TrainConfig | None = None
     penalty: Mapping[str, Any] | None = None
+    reward: str = "predictor"
     evaluations: int = 200
     confidence: float | None = None
     seed: int = 0

@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from latbench.errors import UnavailableError, UsageError
-from latbench.hooks import (
-    PENALTIES,
-    ExpectedLatency,
-    LatencyFilter,
-    Penalty,
-    SampledLatency,
-    penalty,
-    unit_below,
-)
+from latbench.errors import UsageError
+from latbench.hooks import LatencyFilter
 from latbench.predictor import Predictor
 from latbench.spaces import FloatArray, IntArray, SearchSpace
-from latbench.training.task import SearchTask
+from latbench.training.task import SearchTask, check_space
 from latbench.workflows.architectures import draw
 from latbench.workflows.predictors import space_of
-from latbench.workflows.search_settings import DEFAULT_PENALTY, SearchSettings
+from latbench.workflows.search_latency import check_reward, expectation, penalty_of
+from latbench.workflows.search_settings import SearchSettings
 
 if TYPE_CHECKING:
     from latbench.one_shot_searcher import OneShotSearcher
@@ -35,7 +25,7 @@ if TYPE_CHECKING:
     from latbench.training.callbacks import Callback
     from latbench.training.data import ImageData
     from latbench.training.scoring import SupernetScorer
-    from latbench.training.task import Expected
+    from latbench.training.task import PerArchitecture
 
 _ASKED = 64
 
@@ -46,6 +36,8 @@ def search_task(
     settings: SearchSettings,
     *,
     surrogate: Predictor | None = None,
+    control: Predictor | None = None,
+    measure: PerArchitecture | None = None,
     callbacks: Sequence[Callback] = (),
     checkpoints: Path | None = None,
 ) -> tuple[SearchTask, str]:
@@ -54,14 +46,27 @@ def search_task(
     For searchers that score single architectures a supernet is trained here, unless ``surrogate``
     tells accuracies; one-shot searchers get an untrained one.
 
+    Args:
+        searcher: what searches.
+        predictor: tells latencies.
+        settings: how to search.
+        surrogate: tells accuracies instead of a supernet, if given.
+        control: a differentiable predictor of latencies, as a control variate.
+        measure: measures architectures, for the reward ``measured``.
+        callbacks: listeners of the supernet's training.
+        checkpoints: folder for its state.
+
     Raises:
         InfeasibleError: nothing meets the limit; names the fastest architecture found.
-        UsageError: an unknown data set or penalty, or a hyperparameter that cannot be.
+        UsageError: an unknown data set or penalty, a hyperparameter that cannot be, a predictor of
+            another space, or a control or a reward that the algorithm has no use for.
     """
     from latbench.discrete_searcher import DiscreteSearcher
     from latbench.one_shot_searcher import OneShotSearcher
 
     space = space_of(predictor)
+    check_space(space, surrogate, control)
+    check_reward(searcher, settings)
     task = SearchTask(
         space=space,
         predictor=predictor,
@@ -75,11 +80,18 @@ def search_task(
         depends_on={
             "latencies": _answers(predictor, space),
             "scores": None if surrogate is None else _answers(surrogate, space),
+            "control": None if control is None else _answers(control, space),
+            "reward": settings.reward,
         },
     )
     if isinstance(searcher, OneShotSearcher):
+        task = dataclasses.replace(
+            task, surrogate=control, measure=None if settings.reward == "predictor" else measure
+        )
         return _one_shot(task, searcher, predictor, settings)
     _refuse_penalty(settings)
+    if control is not None:
+        raise UsageError(f"{settings.algorithm} follows no gradient; leave the control out")
     if isinstance(searcher, DiscreteSearcher):
         searcher.start(task)  # refuses what cannot be, before hours go into training
     if surrogate is not None:
@@ -113,41 +125,16 @@ def _one_shot(
     """Return the task with what a one-shot search needs, and its data in words."""
     if not searcher.follows_penalty:
         _refuse_penalty(settings)
-    penalised = _penalty(task, settings) if searcher.follows_penalty else None
+    penalised = penalty_of(task, settings) if searcher.follows_penalty else None
     supernet, data, score = _untrained_supernet(task.space, settings)
     return dataclasses.replace(
         task,
         score=task.score if task.score is not _untrained else score,
         supernet=supernet,
         data=data,
-        expected=expectation(predictor, settings.seed),
-        surrogate=predictor,
+        expected=expectation(searcher, predictor, task.surrogate, settings),
         penalty=penalised,
     ), _about(task.space, data)
-
-
-def expectation(predictor: Predictor, seed: int) -> Expected:
-    """Return the expected latency of ``predictor``: exact where it can be, and else sampled."""
-    try:
-        return ExpectedLatency(predictor)
-    except UnavailableError:
-        return SampledLatency(predictor, seed=seed)
-
-
-def _penalty(task: SearchTask, settings: SearchSettings) -> Penalty:
-    """Return the penalty that is asked for, with the target and a unit where it needs them."""
-    from latbench.training.neighbours import find_fastest
-
-    given = dict(settings.penalty or DEFAULT_PENALTY)
-    name = given.pop("name")
-    takes = inspect.signature(PENALTIES[name]).parameters if name in PENALTIES else {}
-    if "reference_ms" in takes:
-        given.setdefault("reference_ms", settings.target_ms)
-    if "unit_ms" in takes and takes["unit_ms"].default is inspect.Parameter.empty:
-        rng = np.random.default_rng(settings.seed)
-        fastest_ms = find_fastest(task.space, task.latency_ms, rng).latency_ms
-        given.setdefault("unit_ms", unit_below(fastest_ms))
-    return penalty(name, **given)
 
 
 def _untrained_supernet(

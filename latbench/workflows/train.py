@@ -16,9 +16,16 @@ from latbench.store import Store
 from latbench.target import Target
 from latbench.timing import Protocol
 from latbench.training.saving import replace_file
-from latbench.workflows.accuracy import NOTED_DROP, Accuracy, accuracies, trained_workload
+from latbench.workflows.accuracy import (
+    NOTED_DROP,
+    Accuracy,
+    accuracies,
+    lower_precisions,
+    trained_workload,
+)
+from latbench.workflows.measured_latency import latency_of
 from latbench.workflows.progress import Progress, silent
-from latbench.workflows.search import latency_of, prepare
+from latbench.workflows.search import prepare
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -38,8 +45,8 @@ class Trained:
 
     Attributes:
         accuracy: on the test split, in torch, in [0, 1].
-        by_target: the same of the exported network: in fp32 by ONNX Runtime, then in the
-            runtimes and precisions that were asked for.
+        by_target: the same of the exported network: in fp32 by ONNX Runtime, then on the target
+            of the latency, then in other runtimes and precisions.
         true_ms, low_ms, high_ms: measured latency of the architecture at the space's own size.
         status: of that measurement.
         data: what it was trained on, in words.
@@ -110,7 +117,7 @@ def train(
     data_name: str = "digits",
     data_size: int = 32,
     config: TrainConfig | None = None,
-    accuracy_on: Sequence[Target] = (),
+    accuracy_on: Sequence[Target] | None = None,
     out: Path,
     protocol: Protocol | None = None,
     progress: Progress = silent,
@@ -130,7 +137,8 @@ def train(
         data_name: name of the data set.
         data_size: side of the training images.
         config: how to train; its seed also draws the splits that the data set does not give.
-        accuracy_on: where else to tell the accuracy of the exported network.
+        accuracy_on: where else to tell the accuracy of the exported network; by default in each
+            lower precision that is here.
         out: folder for the exported network.
         protocol: how it is timed.
         progress: shows how far timing is.
@@ -157,7 +165,8 @@ def train(
     _write(out, network, export_module(network, ((1, *data.image_shape),)))
     exported = export_module(network, ((_BATCH, *data.image_shape),))
     workload = trained_workload(small, x, exported, out / _WEIGHTS)
-    by_target = accuracies(workload, data.test, [target, *accuracy_on])
+    others = lower_precisions(target.device) if accuracy_on is None else accuracy_on
+    by_target = accuracies(workload, data.test, [target, *others])
     (subject,) = network_subjects(space, x[np.newaxis], target.batch)
     with progress("timing the network") as tick:
         sweep = Sweep(store, target, instance, protocol or Protocol.standard(), on_progress=tick)

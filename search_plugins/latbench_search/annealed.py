@@ -8,9 +8,9 @@ from abc import abstractmethod
 from torch import Tensor
 
 from latbench.errors import UsageError
+from latbench.hooks.relaxed import gumbel_softmax
 from latbench.one_shot_searcher import OneShotSearcher
 from latbench.training.task import SearchTask
-from latbench_search.relaxed import gumbel_softmax
 
 
 class Annealed(OneShotSearcher):
@@ -22,6 +22,9 @@ class Annealed(OneShotSearcher):
         weight_decay: float,
         every: int,
         warmup: float,
+        momentum: float,
+        clip_norm: float,
+        rate_left: float,
         hot: float,
         cold: float,
         finalists: int,
@@ -31,6 +34,9 @@ class Annealed(OneShotSearcher):
         self.weight_decay = weight_decay
         self.every = every
         self.warmup = warmup
+        self.momentum = momentum
+        self.clip_norm = clip_norm
+        self.rate_left = rate_left
         self.hot = hot
         self.cold = cold
         self.finalists = finalists

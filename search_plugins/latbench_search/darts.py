@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from latbench.errors import UsageError
 from latbench.one_shot_searcher import OneShotSearcher
-from latbench.spaces.mixing import untracked
+from latbench.spaces.mixing import MixedNetwork, untracked
 from latbench.training.alpha import Alpha
 from latbench.training.task import SearchTask
 from latbench_search.edge_alpha import alpha_of
@@ -36,7 +35,6 @@ class DARTS(OneShotSearcher):
     """
 
     kind = "darts"
-    momentum: ClassVar[float] = 0.5
 
     def __init__(
         self,
@@ -45,6 +43,9 @@ class DARTS(OneShotSearcher):
         weight_decay: float = 1e-3,
         every: int = 1,
         warmup: float = 0.1,
+        momentum: float = 0.5,
+        clip_norm: float = 0.0,
+        rate_left: float = 1.0,
         finalists: int = 10,
     ) -> None:
         """Store the order, how the architecture learns, and how many networks are scored at last.
@@ -59,6 +60,9 @@ class DARTS(OneShotSearcher):
         self.weight_decay = weight_decay
         self.every = every
         self.warmup = warmup
+        self.momentum = momentum
+        self.clip_norm = clip_norm
+        self.rate_left = rate_left
         self.finalists = finalists
 
     def _check(self, task: SearchTask) -> None:
@@ -69,12 +73,10 @@ class DARTS(OneShotSearcher):
     def _alpha(self, task: SearchTask) -> Alpha:
         return alpha_of(task.space, np.random.default_rng([task.seed, 2]), _ALPHA_DEVIATION)
 
-    def _prepare(self, task: SearchTask) -> None:
-        if task.supernet is not None:
-            for module in task.supernet.modules():
-                if isinstance(module, _BatchNorm) and module.affine:
-                    module.weight.requires_grad_(False)
-                    module.bias.requires_grad_(False)
+    def _weights(self, supernet: MixedNetwork) -> Iterable[nn.Parameter]:
+        norms = [module for module in supernet.modules() if isinstance(module, _BatchNorm)]
+        held = {id(parameter) for norm in norms for parameter in norm.parameters()}
+        return [parameter for parameter in supernet.parameters() if id(parameter) not in held]
 
     def _learn_weights(self, images: Tensor, labels: Tensor) -> None:
         with torch.no_grad():

@@ -24,6 +24,9 @@ class FBNet(Annealed):
         weight_decay: float = 5e-4,
         every: int = 3,
         warmup: float = 0.1,
+        momentum: float = 0.0,
+        clip_norm: float = 0.0,
+        rate_left: float = 1.0,
         hot: float = 5.0,
         cold: float = 0.1,
         finalists: int = 10,
@@ -33,7 +36,18 @@ class FBNet(Annealed):
         The paper alternates whole epochs, 80 % of the images for the weights and 20 % for the
         architecture; ``every`` is the like. Its rate is 0.01 over 80 epochs of ImageNet.
         """
-        super().__init__(rate, weight_decay, every, warmup, hot, cold, finalists)
+        super().__init__(
+            rate,
+            weight_decay,
+            every,
+            warmup,
+            momentum,
+            clip_norm,
+            rate_left,
+            hot,
+            cold,
+            finalists,
+        )
 
     def _cooled(self, past: float) -> float:
         return float(self.hot * (self.cold / self.hot) ** past)

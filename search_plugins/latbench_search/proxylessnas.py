@@ -23,7 +23,10 @@ _ALPHA_DEVIATION = 1e-3
 
 
 class ProxylessNAS(OneShotSearcher):
-    """Runs one drawn path a step; what was not drawn keeps its weights and statistics.
+    """Runs one drawn path a step; candidates that were not drawn keep their statistics and weights.
+
+    Of a weight that candidates share, a path takes a part. The rest has no gradient, and is moved
+    by what momentum and decay it has.
 
     The architecture learns, every few steps, from validation images by one of three ways:
 
@@ -35,7 +38,10 @@ class ProxylessNAS(OneShotSearcher):
     - ``reinforce``: a policy gradient from the rewards of several drawn networks, with the
       latency in the reward (section 3.3.2) instead of a penalty.
 
-    The latency penalty has its own, exact gradient, whichever candidates were drawn.
+    In ``full`` the latency penalty has its own, exact gradient in all chances, whichever candidates
+    were drawn. In ``two`` it has that along the shares of the pair; the paper leaves all other
+    chances as they are. In ``reinforce`` there is none: the latencies of the drawn networks are in
+    their rewards.
     """
 
     kind = "proxylessnas"
@@ -47,6 +53,9 @@ class ProxylessNAS(OneShotSearcher):
         weight_decay: float = 0.0,
         every: int = 5,
         warmup: float = 0.25,
+        momentum: float = 0.0,
+        clip_norm: float = 0.0,
+        rate_left: float = 1.0,
         networks: int = 10,
         latency_exponent: float = 0.1,
         decay: float = 0.9,
@@ -63,6 +72,9 @@ class ProxylessNAS(OneShotSearcher):
             weight_decay: of the architecture.
             every: steps of the weights for one of the architecture.
             warmup: share of the training before the architecture's first step.
+            momentum: Adam's first coefficient; above 0 options move that were not drawn.
+            clip_norm: largest norm of the architecture's gradient; 0 for any.
+            rate_left: share of the rate that is left at the last step.
             networks: drawn for one step of ``reinforce``.
             latency_exponent: w of the reward ``accuracy * (target / latency) ** w``.
             decay: how slowly the baseline of ``reinforce`` moves.
@@ -73,6 +85,9 @@ class ProxylessNAS(OneShotSearcher):
         self.weight_decay = weight_decay
         self.every = every
         self.warmup = warmup
+        self.momentum = momentum
+        self.clip_norm = clip_norm
+        self.rate_left = rate_left
         self.networks = networks
         self.latency_exponent = latency_exponent
         self.decay = decay
@@ -182,6 +197,7 @@ class ProxylessNAS(OneShotSearcher):
         loss = -(advantages.to(log_chance) * log_chance).mean()
         alphas = list(state.alpha.parameters())
         state.note("reward", torch.tensor(mean))
+        state.note("expected_ms", torch.tensor(latencies_ms).mean())
         state.step_alpha(torch.autograd.grad(loss, alphas, materialize_grads=True))
 
     def _quality(self, logits: Tensor, labels: Tensor) -> float:

@@ -22,6 +22,9 @@ class SNAS(Annealed):
         weight_decay: float = 1e-3,
         every: int = 1,
         warmup: float = 0.0,
+        momentum: float = 0.0,
+        clip_norm: float = 0.0,
+        rate_left: float = 1.0,
         hot: float = 1.0,
         cold: float = 0.1,
         finalists: int = 10,
@@ -30,7 +33,18 @@ class SNAS(Annealed):
 
         The paper's rate is 3e-4 over 150 epochs; the defaults suit some hundred steps.
         """
-        super().__init__(rate, weight_decay, every, warmup, hot, cold, finalists)
+        super().__init__(
+            rate,
+            weight_decay,
+            every,
+            warmup,
+            momentum,
+            clip_norm,
+            rate_left,
+            hot,
+            cold,
+            finalists,
+        )
 
     def _cooled(self, past: float) -> float:
         return self.hot + (self.cold - self.hot) * past

@@ -9,10 +9,17 @@ import torch
 from torch import Tensor
 
 from latbench.errors import UsageError
+from latbench.hooks import relaxed_latency
+from latbench.hooks.relaxed import (
+    CorrelatedSample,
+    correlated_sample,
+    gumbel_softmax,
+    leave_one_out,
+    unbiased,
+)
 from latbench.one_shot_searcher import OneShotSearcher
 from latbench.spaces.mixing import untracked
-from latbench.training.task import Expected, SearchTask
-from latbench_search.relaxed import CorrelatedSample, correlated_sample, gumbel_softmax
+from latbench.training.task import Drawing, Expected, SearchTask
 
 _DRAWS = ("images", "batch")
 
@@ -26,14 +33,19 @@ class UNAS(OneShotSearcher):
     The loss of the architecture is ``train + gap * |validation - train|``, image by image
     (section 3.2). The latency joins by ``c * max(0, latency / target - 1)`` of a draw of its own:
     measured, or else predicted, for the one-hot draw; and for the relaxed one by a differentiable
-    surrogate, whose errors change how much the estimate varies and nothing else: ``relaxed_ms`` of
-    the task's surrogate, as the multilayer perceptron has it, or else the expected latency. ``c``
-    rises from 0 to ``latency_weight`` over the first ``ramp`` of the steps. As each single draw has
-    its hinge, it goes on pushing somewhat below the target.
+    surrogate, whose errors change how much the estimate varies and nothing else: what the task's
+    surrogate tells of relaxed choices, as the multilayer perceptron does, or else the expected
+    latency. Where that is itself estimated from draws, it is no function of the relaxed sample and
+    would bias the estimate; then the mean of the other draws is the baseline. ``c`` rises from 0 to
+    ``latency_weight`` over the first ``ramp`` of the steps. As each single draw has its hinge, it
+    goes on pushing somewhat below the target.
+
+    What the control variates are worth is noted: ``loss_variance_left`` and
+    ``latency_variance_left`` are ``var(hard - relaxed) / var(hard)``, below 1 where they help.
     """
 
     kind = "unas"
-    momentum = 0.5
+    measures = True
 
     def __init__(
         self,
@@ -41,6 +53,9 @@ class UNAS(OneShotSearcher):
         weight_decay: float = 1e-6,
         every: int = 1,
         warmup: float = 0.1,
+        momentum: float = 0.5,
+        clip_norm: float = 0.0,
+        rate_left: float = 0.3,
         temperature: float = 0.4,
         floor: float = 0.0,
         gap: float = 0.5,
@@ -52,14 +67,17 @@ class UNAS(OneShotSearcher):
     ) -> None:
         """Store how the architecture learns and is drawn, and the networks scored at last.
 
-        The paper's rate is 1e-3 over 100 epochs after 15 of warm-up, its latency weight 0.1 a
-        millisecond at a target of 10, which is 1 here.
+        The paper's rate is 1e-3 over 100 epochs after 15 of warm-up, and falls to 3e-4; its latency
+        weight is 0.1 a millisecond at a target of 10, which is 1 here.
 
         Args:
             rate: of Adam for the architecture.
             weight_decay: of the architecture.
             every: steps of the weights for one of the architecture.
             warmup: share of the training before the architecture's first step.
+            momentum: Adam's first coefficient.
+            clip_norm: largest norm of the architecture's gradient; 0 for any.
+            rate_left: share of the rate that is left at the last step.
             temperature: of the relaxed draws.
             floor: added to each chance when drawing; the paper has 0.08 in the ProxylessNAS space.
             gap: weight of the difference between training and validation loss.
@@ -75,6 +93,9 @@ class UNAS(OneShotSearcher):
         self.weight_decay = weight_decay
         self.every = every
         self.warmup = warmup
+        self.momentum = momentum
+        self.clip_norm = clip_norm
+        self.rate_left = rate_left
         self.temperature = temperature
         self.floor = floor
         self.gap = gap
@@ -103,8 +124,16 @@ class UNAS(OneShotSearcher):
             raise UsageError(f"latency_draws is {self.latency_draws}; it must be at least 1")
         if self.draws not in _DRAWS:
             raise UsageError(f"draws is {self.draws!r}; there are {' and '.join(_DRAWS)}")
-        if _control(task) is None:
-            raise UsageError("unas needs an expected latency, as a control variate; give expected")
+
+    def start(self, task: SearchTask) -> None:
+        """See :class:`~latbench.one_shot_searcher.OneShotSearcher`."""
+        self._control = _control(task)
+        if self._control is None and self.latency_draws < 2:
+            raise UsageError(
+                "latency_draws is 1, and nothing tells the latency of relaxed choices; give a "
+                "surrogate that does, such as an mlp, or at least 2 draws"
+            )
+        super().start(task)
 
     # Drawing
 
@@ -153,7 +182,8 @@ class UNAS(OneShotSearcher):
         relaxed = self._loss([one.relaxed for one in samples], *batches)
         log_chance = torch.stack([one.log_chance for one in samples]).sum(0)
         self.state.note("architecture_loss", hard.mean())
-        return unbiased(log_chance, hard, relaxed)
+        self._note_variance("loss_variance_left", hard, relaxed)
+        return unbiased(log_chance, hard, relaxed).mean()
 
     def _loss(
         self, weights: list[Tensor], images: Tensor, labels: Tensor, others: Tensor, more: Tensor
@@ -169,21 +199,29 @@ class UNAS(OneShotSearcher):
     def _latency_term(self) -> Tensor:
         """Return the same of the mean latency penalty of a drawn network."""
         state, task = self.state, self.task
-        control = _control(task)
-        assert control is not None  # _check saw to it
         samples = self._sample(self.latency_draws)
         X = np.stack([one.hard.argmax(-1).cpu().numpy() for one in samples], axis=1)
         X = task.space.check(X)
         told = task.latency_ms(X) if task.measure is None else task.measure(X)
         latency_ms = torch.as_tensor(told, dtype=torch.float32, device=task.device)
-        relaxed_ms = control(task.space.by_choice(one.relaxed for one in samples))
         log_chance = torch.stack([one.log_chance for one in samples]).sum(0)
         state.note("expected_ms", latency_ms.mean())
-        hinges = [
-            self._weight() * (given_ms / task.target_ms - 1).clamp(min=0)
-            for given_ms in (latency_ms, relaxed_ms)
-        ]
-        return unbiased(log_chance, *hinges)
+        hard = self._over(latency_ms)
+        if self._control is None:
+            return self._weight() * leave_one_out(log_chance, hard).mean()
+        relaxed = self._over(self._control(task.space.by_choice(one.relaxed for one in samples)))
+        self._note_variance("latency_variance_left", hard, relaxed)
+        return self._weight() * unbiased(log_chance, hard, relaxed).mean()
+
+    def _over(self, latency_ms: Tensor) -> Tensor:
+        """Return by which share of the target latencies are above it."""
+        return (latency_ms / self.task.target_ms - 1).clamp(min=0)
+
+    def _note_variance(self, name: str, hard: Tensor, relaxed: Tensor) -> None:
+        """Note which share of the variance of ``hard`` (n,) is left; 1 where there is none."""
+        if hard.numel() > 1:
+            left, whole = (hard - relaxed.detach()).var(), hard.var()
+            self.state.note(name, torch.where(whole > 0, left / whole, torch.ones_like(whole)))
 
     def _weight(self) -> float:
         """Return ``c`` at this step."""
@@ -193,18 +231,8 @@ class UNAS(OneShotSearcher):
 
 
 def _control(task: SearchTask) -> Expected | None:
-    """Return what tells the latency of a relaxed sample."""
-    relaxed_ms: Expected | None = getattr(task.surrogate, "relaxed_ms", task.expected)
-    return relaxed_ms
-
-
-def unbiased(log_chance: Tensor, hard: Tensor, relaxed: Tensor) -> Tensor:
-    """Return what to differentiate for the gradient of the mean of ``hard`` (equation 5).
-
-    Args:
-        log_chance: of what was drawn, (n,) or ().
-        hard: its value, without gradient.
-        relaxed: the value of the relaxed sample, with the gradient that
-            :class:`~latbench_search.relaxed.CorrelatedSample` gives it.
-    """
-    return (log_chance * (hard - relaxed).detach()).mean() + relaxed.mean()
+    """Return what tells the latency of a relaxed sample; None where there are only draws."""
+    told = None if task.surrogate is None else relaxed_latency(task.surrogate)
+    if told is not None:
+        return told
+    return None if isinstance(task.expected, Drawing) else task.expected

@@ -15,6 +15,7 @@ import yaml
 
 import latbench
 from latbench.predictor import Predictor
+from latbench.store import Store
 from latbench.testing.predictors import CARD
 from latbench.workflows.predictors import target_of
 
@@ -162,6 +163,9 @@ def test_an_infeasible_target_names_the_fastest(run: Run, known: tuple[object, .
         ("--confidence 0.999", 2, "networks"),
         ("--confidence 95", 2, "'--confidence'"),
         ("--evaluations 0", 2, "'--evaluations'"),
+        ("--reward measure", 2, "'predictor', 'measured'"),
+        ("--reward measured", 2, "evolution follows predictions"),
+        ("--control nothing", 2, "no predictor in nothing"),
         ("--space fbnet", 2, "give the same --space"),
         ("--threads 2", 1, "not for cpu"),
         ("--predictor nothing", 2, "no predictor in nothing"),
@@ -202,6 +206,10 @@ def test_a_missing_predictor_names_the_command(run: Run) -> None:
         ("train: {epoch: 3}", "did you mean 'epochs'?"),
         ("train: {epochs: many}", "epochs is 'many'; it must be a whole number"),
         ("train: 3", "train is 3"),
+        ("reward: measurd", "did you mean 'measured'?"),
+        ("reward: 3", "reward is 3; it must be text"),
+        ("control: 3", "control is 3"),
+        ("contrl: mlp", "did you mean 'control'?"),
         ("- 5ms", "holds no settings"),
         ("a: [", "is no YAML"),
     ],
@@ -330,6 +338,62 @@ def test_an_interrupted_search_says_how_to_go_on(
         f"latbench: interrupted; run the same command again to go on from {state.parent}"
     )
     assert state.is_file()
+
+
+@pytest.fixture
+def bent(measured: Any, tmp_path: Path) -> tuple[Path, Path]:
+    """A predictor whose mean has no formula, and one with a gradient, for the same target."""
+    honest = Predictor.load(measured.predictor)
+    space = latbench.space("digits-mobilenet")
+    X = space.sample(np.random.default_rng(0), 80)
+    latencies_ms = honest.predict(X)
+    flops = latbench.predictor("flops")(space).fit(X, latencies_ms)
+    flops.save(tmp_path / "flops", target_of(honest), CARD)
+    mlp = latbench.predictor("mlp")(space).set_params(width=8, epochs=2)
+    mlp.fit(X, latencies_ms, calibrate=False)
+    mlp.save(tmp_path / "mlp", target_of(honest), CARD)
+    return tmp_path / "flops", tmp_path / "mlp"
+
+
+SHORT = {"data_size": 8, "train": {"batch": 16, "steps": 2}}
+
+
+def test_rewards_are_measured(run: Run, measured: Any, bent: Any, copy_of: Any) -> None:
+    """UNAS times what it draws, with a differentiable predictor as its control variate."""
+    flops, mlp = bent
+    url = copy_of(measured.url)
+    Path("short.yaml").write_text(yaml.safe_dump(SHORT), encoding="utf-8")
+    command = (
+        *("search", *SPACE, "--algorithm", "unas", "--latency-target", "1s"),
+        *("--param", "latency_draws=2", "--param", "finalists=2", "--param", "warmup=0"),
+        *("--predictor", flops, "--control", mlp, "--store", url, "--config", "short.yaml"),
+    )
+    with Store.open(url) as store:
+        before = len(store.table(kind="network"))
+    done = run(*command, "--reward", "measured", "--out", "found", "--json")
+    assert done.code == 0, done.err
+    with Store.open(url) as store:
+        # Two draws in each of two steps, some of which may be the same; and the network found.
+        assert 2 <= len(store.table(kind="network")) - before <= 5
+    found = json.loads(done.out)
+    assert found["expected_method"] == "sampling"
+    assert any("the expected latency is an estimate" in note for note in found["notes"])
+    written = yaml.safe_load(Path("found/config.yaml").read_text(encoding="utf-8"))
+    assert (written["reward"], written["control"]) == ("measured", str(mlp))
+    # What was measured is not measured again, so the same search has the same end.
+    done = run("search", "--config", "found/config.yaml", "--store", url, "--out", "b", "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["arch"] == found["arch"]
+    assert Path("b/config.yaml").read_bytes() == Path("found/config.yaml").read_bytes()
+
+
+def test_a_control_without_use_is_told(run: Run, known: tuple[object, ...], bent: Any) -> None:
+    """Where the mean is exact there is no variance to lessen."""
+    done = run(
+        *("search", *known, "--latency-target", "1s", "--algorithm", "snas", "--control", bent[1])
+    )
+    assert (done.code, done.out) == (2, "")
+    assert "that of the lut is exact; leave the control out" in done.err
 
 
 def test_a_missed_target_is_told_with_what_meets_it(

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from latbench.runtimes.openvino import OpenVino
+from latbench.workflows.accuracy import lower_precisions
 
 Run = Callable[..., Any]
 
@@ -27,7 +28,7 @@ def test_document(run: Run, searched: Any) -> None:
     # One image of the 360 may fall on the other side of a tie.
     assert found["accuracy_exported"] == pytest.approx(found["accuracy"], abs=1 / 300)
     assert found["true_ms"] == searched.found["true_ms"]
-    (told,) = found["accuracy_by_target"]
+    told, *lower = found["accuracy_by_target"]
     assert (told["runtime"], told["precision"], told["precision_run"]) == (
         "onnxruntime",
         "fp32",
@@ -35,6 +36,13 @@ def test_document(run: Run, searched: Any) -> None:
     )
     assert told["accuracy"] == found["accuracy_exported"]
     assert (told["changed"], told["not_finite"], told["images"]) == (0, 0, 360)
+    # By default it is told in each lower precision that is here, too.
+    here = [(one.runtime, one.precision) for one in lower_precisions("cpu")]
+    assert ("torch", "amp") in here
+    assert [(one["runtime"], one["precision"]) for one in lower] == here
+    for one in lower:
+        assert one["precision_run"] == one["precision"]
+        assert one["accuracy"] == pytest.approx(found["accuracy"], abs=0.1)
     model = onnx.load("trained/network.onnx")
     onnx.checker.check_model(model)
     (images,) = model.graph.input

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ import torch
 
 import latbench
 from latbench.errors import UsageError
-from latbench.hooks import SampledLatency
+from latbench.hooks import ExpectedLatency, SampledLatency, relaxed_latency
+from latbench.hooks.expected import Expected
 from latbench.predictor import Predictor
 from latbench.spaces.space import SearchSpace
 
@@ -43,13 +45,17 @@ def alphas(small: SearchSpace) -> list[torch.Tensor]:
 
 
 def estimates(
-    predictor: Predictor, alphas: list[torch.Tensor], samples: int, seed: int = 0
+    predictor: Predictor,
+    alphas: list[torch.Tensor],
+    samples: int,
+    seed: int = 0,
+    control: Expected | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return estimates (rows,) in ms, and their gradients in all alphas (rows, options)."""
     rows = [alpha.expand(ROWS, -1).clone().requires_grad_() for alpha in alphas]
     names = [choice.name for choice in predictor.space.choices]
     soft = {name: row.softmax(dim=-1) for name, row in zip(names, rows, strict=True)}
-    values = SampledLatency(predictor, samples=samples, seed=seed)(soft)
+    values = SampledLatency(predictor, samples, seed, control)(soft)
     return values.detach(), torch.cat(torch.autograd.grad(values.sum(), rows), dim=-1)
 
 
@@ -65,20 +71,41 @@ def exact(predictor: Predictor, alphas: list[torch.Tensor]) -> tuple[float, torc
     return value.item(), torch.cat(torch.autograd.grad(value, given))
 
 
+def first_alone(chances: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Return the latency (...) of a control that is far from anything."""
+    first = next(iter(chances.values()))
+    return 3.0 - 10.0 * first[..., 0] ** 2
+
+
+CONTROLS = ["none", "relaxed", "enumerated", "bad"]
+
+
+def control_of(name: str, network: Predictor) -> Expected | None:
+    """Return the control of this name."""
+    return {
+        "none": None,
+        "relaxed": relaxed_latency(network),
+        "enumerated": ExpectedLatency(network),
+        "bad": first_alone,
+    }[name]
+
+
 @pytest.mark.parametrize("samples", [2, 16])
+@pytest.mark.parametrize("control", CONTROLS)
 def test_value_and_gradient_are_unbiased(
-    network: Predictor, alphas: list[torch.Tensor], samples: int
+    network: Predictor, alphas: list[torch.Tensor], samples: int, control: str
 ) -> None:
     """Their means over 2,000 calls are the exact ones, within four standard errors of each."""
-    values, gradients = estimates(network, alphas, samples)
+    values, gradients = estimates(network, alphas, samples, control=control_of(control, network))
     value, gradient = exact(network, alphas)
     error = values.std() / ROWS**0.5
     assert abs(values.mean() - value) < 4 * error
     assert error < 0.02 * value
     errors = gradients.std(dim=0) / ROWS**0.5
     assert bool(((gradients.mean(dim=0) - gradient).abs() < 4 * errors).all())
-    # The bound is no empty one: gradients are told from zero.
-    assert bool((gradient.abs() > 10 * errors).any())
+    if control != "bad":  # which makes much noise
+        # The bound is no empty one: gradients are told from zero.
+        assert bool((gradient.abs() > 10 * errors).any())
 
 
 def test_variance_falls_as_one_over_samples(network: Predictor, alphas: list[torch.Tensor]) -> None:
@@ -87,6 +114,64 @@ def test_variance_falls_as_one_over_samples(network: Predictor, alphas: list[tor
     for one, other in zip(few, many, strict=True):
         ratios = one.var(dim=0) / other.var(dim=0)
         assert bool(((ratios > 8 * 0.75) & (ratios < 8 * 1.33)).all())
+
+
+def test_a_good_control_lessens_the_variance_of_the_gradient(
+    network: Predictor, alphas: list[torch.Tensor]
+) -> None:
+    """Beside that of the baseline; a bad one, which does not bias it, makes it larger."""
+
+    def spread_of(name: str) -> float:
+        _, gradients = estimates(network, alphas, 16, control=control_of(name, network))
+        return float(gradients.var(0).sum())
+
+    spread = {name: spread_of(name) for name in CONTROLS}
+    assert spread["enumerated"] < 0.8 * spread["none"] < spread["bad"]
+
+
+def test_it_says_that_it_samples(network: Predictor) -> None:
+    """As the exact one says how it is exact."""
+    assert SampledLatency(network).method == "sampling"
+
+
+def test_whoever_keeps_the_generator_keeps_the_draws(
+    network: Predictor, alphas: list[torch.Tensor]
+) -> None:
+    """Another's generator takes the place of its own, which is left where it was."""
+    names = [choice.name for choice in network.space.choices]
+    soft = {name: alpha.softmax(dim=-1) for name, alpha in zip(names, alphas, strict=True)}
+    own, rng = SampledLatency(network, samples=4), np.random.default_rng(8)
+    other = own.drawing_from(rng)
+    saved = rng.bit_generator.state
+    first = [float(other(soft)) for _ in range(3)]
+    rng.bit_generator.state = saved
+    assert [float(other(soft)) for _ in range(3)] == first
+    assert float(own(soft)) == float(SampledLatency(network, samples=4)(soft))
+
+
+def test_an_estimate_is_no_control(network: Predictor) -> None:
+    """It is no function of what was drawn; and a predictor may have nothing that is."""
+    with pytest.raises(UsageError, match="no control variate"):
+        SampledLatency(network, control=SampledLatency(network))
+    space = latbench.space("digits-mobilenet")
+    X = space.sample(np.random.default_rng(0), 30)
+    flops = latbench.predictor("flops").for_table(space, None).fit(X, 1e-6 * space.macs(X))
+    assert relaxed_latency(flops) is None
+
+
+@pytest.mark.parametrize("control", ["none", "relaxed"])
+def test_half_precision_is_taken(small: SearchSpace, network: Predictor, control: str) -> None:
+    """Nothing overflows, whatever is drawn."""
+    given = {
+        choice.name: torch.randn(size, generator=torch.Generator().manual_seed(size))
+        .softmax(-1)
+        .bfloat16()
+        .requires_grad_()
+        for choice, size in zip(small.choices, small.sizes, strict=True)
+    }
+    found = SampledLatency(network, samples=4096, control=control_of(control, network))(given)
+    gradients = torch.autograd.grad(found, list(given.values()))
+    assert all(bool(torch.isfinite(one).all()) for one in (found, *gradients))
 
 
 def test_certain_choices_are_their_prediction(small: SearchSpace, network: Predictor) -> None:

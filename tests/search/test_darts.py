@@ -157,6 +157,28 @@ def test_a_real_supernet_is_searched(small: SearchSpace, order: int) -> None:
     assert all(bool((one.weight == 1).all()) and bool((one.bias == 0).all()) for one in norms)
 
 
+def test_the_supernet_comes_back_as_it_was(small: SearchSpace) -> None:
+    """What was held while searching learns again in another's hands, and has no gradient left."""
+    supernet = small.supernet(seed=1)
+    task = SearchTask(
+        small,
+        None,
+        target_ms=50.0,
+        score=lambda X: X.sum(axis=1) / 100.0,
+        predict_ms=lambda X: 1.0 + X.sum(axis=1),
+        supernet=supernet,
+        data=load_data("digits", image_size=8, channels=1),
+        train=TrainConfig(steps=2, batch=16),
+    )
+    searcher = DARTS(finalists=1)
+    searcher.run(task)
+    assert all(parameter.requires_grad for parameter in supernet.parameters())
+    learning = {id(parameter) for parameter in searcher.state.weights}
+    held = [one for one in supernet.parameters() if id(one) not in learning]
+    assert held
+    assert all(parameter.grad is None for parameter in held)
+
+
 def test_another_order_is_refused(small: SearchSpace) -> None:
     """There are two."""
     with pytest.raises(UsageError, match="order is 3"):

@@ -152,6 +152,35 @@ def test_two_paths_leave_all_other_chances(small: SearchSpace) -> None:
         assert now[changed].sum() == pytest.approx(was[changed].sum(), abs=1e-6)
 
 
+def test_two_paths_follow_the_latency_between_them() -> None:
+    """Of a pair: the exact slope of the mean latency in the shares; of the others nothing."""
+    space = latbench.space("digits-mobilenet", settings=[[8, 2, 1]], image_size=8)
+    searcher = begun(ProxylessNAS(mode="two"), space, loss=constant, penalty=Additive(1.0))
+    with torch.no_grad():
+        for logits in searcher.state.alpha.logits:
+            logits.copy_(torch.linspace(-0.5, 0.5, len(logits)))
+    steps: list[Tensor] = []
+    searcher.state.step_alpha = steps.extend  # type: ignore[assignment,method-assign]
+    searcher._learn_architecture(*searcher.state.train.draw())
+    for step, chances in zip(steps, searcher.chances, strict=True):
+        pair = np.flatnonzero(step.numpy())
+        assert len(pair) == 2
+        options_ms, both = 1.0 + pair, chances[pair].sum()
+        shares = chances[pair] / both
+        wanted = both * shares * (options_ms - shares @ options_ms)
+        np.testing.assert_allclose(step.numpy()[pair], wanted, rtol=1e-4)
+
+
+def test_rewards_tell_the_latency_too(small: SearchSpace) -> None:
+    """The mean of what was drawn, as a penalty's expected latency is told."""
+    searcher = begun(ProxylessNAS(mode="reinforce", networks=40), small)
+    searcher._learn_architecture(*searcher.state.train.draw())
+    told = searcher.state._notes.means()
+    exact_ms = 1.0 + sum(np.arange(size).mean() for size in small.sizes)
+    assert told["expected_ms"] == pytest.approx(exact_ms, rel=0.3)
+    assert told["reward"] >= 0
+
+
 @pytest.mark.parametrize("mode", ["two", "reinforce"])
 def test_the_latency_alone_moves_it_in_every_mode(mode: str) -> None:
     """With a constant task loss, what is learned is faster than nine in ten networks."""

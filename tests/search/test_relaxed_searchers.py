@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+import latbench
 from latbench.errors import UsageError
+from latbench.hooks import ExpectedLatency, SampledLatency
+from latbench.hooks.relaxed import gumbel_softmax
 from latbench.one_shot_searcher import OneShotSearcher
 from latbench.spaces.space import SearchSpace
 from latbench.training.config import TrainConfig
 from latbench.training.data import load_data
 from latbench.training.task import SearchTask
 from latbench_search.fbnet import FBNet
-from latbench_search.relaxed import gumbel_softmax
 from latbench_search.snas import SNAS
 from latbench_search.unas import UNAS
 
@@ -113,10 +116,81 @@ def test_unas_latency_weight_rises(small: SearchSpace) -> None:
     assert weights == [0.0, 1.0, 2.0, 2.0]
 
 
-def test_unas_needs_a_control_variate(small: SearchSpace) -> None:
-    """Without an expected latency there is none."""
-    with pytest.raises(UsageError, match="give expected"):
-        begun(UNAS(), small, expected=None)
+class Bent:
+    """A predictor that is no sum, as far as an estimate asks for one."""
+
+    def __init__(self, space: SearchSpace) -> None:
+        self.space = space
+
+    def predict(self, X: Any) -> Any:
+        """Return the latencies (n,) of architectures (n, choices)."""
+        return 2.0 + X.sum(axis=1) + 3.0 * (X[:, 0] == X[:, 1])
+
+
+def exact_pull(searcher: Any, target_ms: float) -> torch.Tensor:
+    """Return the gradient in alpha of the mean of each network's hinge, by enumeration."""
+    space = searcher.task.space
+    X = space.check(list(itertools.product(*map(range, space.sizes))))
+    over = torch.from_numpy(np.maximum(Bent(space).predict(X) / target_ms - 1, 0))
+    chances = torch.ones(len(X), dtype=torch.float64)
+    for column, given in enumerate(searcher.state.alpha.probabilities()):
+        chances = chances * given.double()[X[:, column]]
+    alphas = list(searcher.state.alpha.parameters())
+    return torch.cat(torch.autograd.grad(chances @ over, alphas))
+
+
+@pytest.mark.parametrize("control", ["exact", "wrong", "sampled", "none"])
+def test_unas_pulls_at_the_mean_hinge_of_single_networks(control: str) -> None:
+    """Without bias for any surrogate, also where the expected latency is itself an estimate."""
+    space = latbench.space("digits-mobilenet", settings=[[8, 3, 1]], image_size=8)
+    made: Any = Bent(space)
+    expected = {
+        "exact": ExpectedLatency.from_table(
+            {one.name: [*range(1, 1 + len(one.options))] for one in space.choices}
+        ),
+        "wrong": lambda chances: 5.0 + 4.0 * sum(row[..., 0] ** 2 for row in chances.values()),
+        "sampled": SampledLatency(made, samples=2),
+        "none": None,
+    }[control]
+    target_ms = 8.0
+    searcher = begun(
+        UNAS(ramp=0.0, latency_draws=20),
+        space,
+        expected=expected,
+        predict_ms=made.predict,
+        target_ms=target_ms,
+    )
+    with torch.no_grad():
+        for logits in searcher.state.alpha.logits:
+            logits.copy_(torch.linspace(0.6, -0.6, len(logits)))
+    alphas = list(searcher.state.alpha.parameters())
+    found = torch.stack(
+        [torch.cat(torch.autograd.grad(searcher._latency_term(), alphas)) for _ in range(1000)]
+    ).double()
+    error = found.std(0) / len(found) ** 0.5
+    assert bool(((found.mean(0) - exact_pull(searcher, target_ms)).abs() < 4 * error).all())
+    told = searcher.state._notes.means()
+    assert ("latency_variance_left" in told) == (control in ("exact", "wrong"))
+    if control == "exact":
+        assert told["latency_variance_left"] < 1
+
+
+def test_unas_tells_what_its_control_variates_are_worth(small: SearchSpace) -> None:
+    """The share of the variance that is left, of loss and latency."""
+    searcher = begun(UNAS(warmup=0.0), small, target_ms=6.0)
+    for _ in range(3):
+        searcher.step()
+    told = searcher.state._notes.means()
+    for name in ("loss_variance_left", "latency_variance_left"):
+        assert told[name] > 0
+        assert np.isfinite(told[name])
+
+
+def test_one_draw_has_no_baseline(small: SearchSpace) -> None:
+    """Where nothing tells the latency of a relaxed sample, the other draws are the baseline."""
+    with pytest.raises(UsageError, match="latency_draws is 1"):
+        begun(UNAS(latency_draws=1), small, expected=None)
+    begun(UNAS(latency_draws=1), small)
 
 
 @pytest.mark.parametrize(

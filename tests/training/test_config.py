@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from latbench.errors import UsageError
-from latbench.training.config import TrainConfig
+from latbench.training.config import AlphaConfig, TrainConfig
 
 
 def test_epochs_leave_out_the_unfilled_batch() -> None:
@@ -37,6 +37,37 @@ def test_the_rate_falls_as_half_a_cosine() -> None:
     assert rates[5] == pytest.approx(0.1)
     assert rates == sorted(rates, reverse=True)
     assert 0 < rates[-1] < 0.01
+
+
+def test_the_rate_of_the_architecture_falls_to_what_is_left() -> None:
+    """From the first step after the warm-up, as half a cosine; by default it stays."""
+    assert AlphaConfig(0.1, warmup=0.2).rate_at(99, 100) == 0.1
+    config = AlphaConfig(1e-3, warmup=0.2, rate_left=0.3)
+    rates = [config.rate_at(step, 100) for step in range(20, 101)]
+    assert rates[0] == config.rate_at(0, 100) == 1e-3
+    assert rates[40] == pytest.approx(6.5e-4)
+    assert rates[80] == pytest.approx(3e-4)
+    assert rates == sorted(rates, reverse=True)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"rate": 0.0},
+        {"momentum": 1.0},
+        {"momentum": "much"},
+        {"clip_norm": -1.0},
+        {"clip_norm": float("nan")},
+        {"rate_left": 1.5},
+        {"rate_left": -0.1},
+        {"every": 0},
+        {"warmup": 1.0},
+    ],
+)
+def test_values_of_the_architecture_are_named_too(values: dict[str, Any]) -> None:
+    """Each that cannot be."""
+    with pytest.raises(UsageError, match=next(iter(values))):
+        AlphaConfig(**{"rate": 0.1, **values})
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import torch
 
 import latbench
 from latbench.errors import UsageError
-from latbench.hooks import ExpectedLatency, penalty
+from latbench.hooks import ExpectedLatency, SampledLatency, penalty
 from latbench.hooks.penalties import PENALTIES
 from latbench.training.alpha import Alpha
 from latbench.training.latency_pull import latency_pull
@@ -61,6 +61,53 @@ def test_both_parts_together_are_the_gradient_of_the_whole(name: str) -> None:
     of_latency = torch.autograd.grad(alpha.probabilities(), parameters, pull.along)
     for full, first, second in zip(wanted, of_task, of_latency, strict=True):
         torch.testing.assert_close(pull.scale * first + second, full)
+
+
+class Added:
+    """A predictor of sums over options, as far as an estimate asks for one."""
+
+    space = SPACE
+
+    def predict(self, X: Any) -> Any:
+        """Return the latencies (n,) of architectures (n, choices)."""
+        rows = [np.array(row) for row in OPTIONS_MS.values()]
+        return np.sum([row[column] for row, column in zip(rows, X.T, strict=True)], axis=0)
+
+
+def test_an_estimate_bends_the_pull_and_does_not_turn_it() -> None:
+    """With a hinge at the mean: the mean pull is the exact gradient, times the mean slope."""
+    alpha = Alpha(SPACE, np.random.default_rng(1), 1.0).double()
+    probabilities = [given.detach() for given in alpha.probabilities()]
+    leaves = [given.clone().requires_grad_() for given in probabilities]
+    exact_ms = ExpectedLatency.from_table(OPTIONS_MS)(SPACE.by_choice(leaves))
+    gradient = along_softmax(torch.autograd.grad(exact_ms, leaves), probabilities)
+    reference_ms = float(exact_ms.detach())
+    hinge = penalty("hinge", reference_ms=reference_ms)
+    made: Any = Added()
+    drawn = SampledLatency(made, samples=2)
+    rows = SPACE.by_choice(given.expand(100_000, -1) for given in probabilities)
+    slope = float((drawn(rows) > reference_ms).double().mean()) / reference_ms
+    assert 0.3 < slope * reference_ms < 0.7
+    pulls = []
+    for _ in range(2000):
+        pull = latency_pull(task(penalty=hinge, expected=drawn), probabilities, torch.tensor(1.0))
+        pulls.append(along_softmax(pull.along, probabilities))
+
+    def off(found: torch.Tensor) -> float:
+        error = found.std(0) / len(found) ** 0.5
+        return float(((found.mean(0) - slope * gradient).abs() / error).max())
+
+    assert off(torch.stack(pulls)) < 4
+    # With the same draws for value and slope it is turned.
+    many = [given.expand(50_000, -1).clone().requires_grad_() for given in probabilities]
+    bent = hinge(torch.tensor(1.0), drawn(SPACE.by_choice(many)))
+    assert off(along_softmax(torch.autograd.grad(bent.sum(), many), probabilities)) > 8
+
+
+def along_softmax(along: Any, probabilities: list[torch.Tensor]) -> torch.Tensor:
+    """Return what a gradient in chances is in the logits of all choices."""
+    each = [p * (g - (g @ p)[..., None]) for g, p in zip(along, probabilities, strict=True)]
+    return torch.cat(each, dim=-1)
 
 
 def test_without_a_penalty_nothing_pulls() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import latbench
 from latbench.errors import ArtefactError, InfeasibleError, UsageError
+from latbench.spaces.entanglement import SlicedConv2d
 from latbench.spaces.graph import IntArray
 from latbench.spaces.network import Supernet
 from latbench.spaces.space import SearchSpace
@@ -68,6 +71,40 @@ def test_what_is_not_sampled_stays_bit_for_bit(space: SearchSpace, data: ImageDa
                 # Only what was trained before has a momentum to be moved by.
                 rested += block in ran_before
     assert rested > 100
+
+
+def test_the_rest_of_a_shared_weight_is_moved_by_momentum_alone(data: ImageData) -> None:
+    """A path has a gradient of zero in what it does not take; and momentum and decay go on."""
+    space = latbench.space("mobilenet", image_size=8, channels=1, settings=[[8, 1, 1]])
+    supernet = space.supernet()
+    shared = next(
+        part.weight
+        for part in supernet.blocks["node1-option0"].modules()
+        if isinstance(part, SlicedConv2d) and part.weight.shape[-1] == 7
+    )
+    before = shared.detach().clone()
+    seen: list[Tensor] = []
+    paths = iter([[5], [0], [0]])  # all of it, then the centre of half of its channels
+    forward = supernet.forward
+
+    def chosen(images: Tensor, x: IntArray) -> Tensor:
+        seen.append(shared.detach().clone())
+        return forward(images, next(paths))
+
+    supernet.forward = chosen  # type: ignore[assignment]
+    config = TrainConfig(steps=3, batch=16, lr=0.1, weight_decay=0.0, momentum=0.5, clip_norm=1e9)
+    train_supernet(supernet, data, config)
+    steps = [now - was for was, now in itertools.pairwise([*seen, shared.detach()])]
+    assert torch.equal(seen[0], before)
+    rates = [config.lr_at(step, 3) for step in range(3)]
+    ring = (slice(None), slice(None), 0)
+    assert bool(steps[0][ring].any())
+    # Nesterov: a step of gradient g and momentum m is lr (g + 0.5 m), m = 0.5 m' + g.
+    gradient = -steps[0][ring] / (1.5 * rates[0])
+    for number, factor in ((1, 0.25), (2, 0.125)):
+        torch.testing.assert_close(
+            steps[number][ring], -rates[number] * factor * gradient, rtol=1e-3, atol=1e-7
+        )
 
 
 def test_what_is_sampled_moves(space: SearchSpace, data: ImageData) -> None:

@@ -52,6 +52,8 @@ def test_the_predictor_tells_latencies() -> None:
     """Without ``predict_ms`` the predictor is asked."""
 
     class Constant:
+        space = SPACE
+
         def predict(self, X: IntArray) -> FloatArray:
             return np.full(len(X), 4.0)
 
@@ -75,6 +77,17 @@ def test_impossible_tasks_are_refused(changes: dict[str, Any], message: str) -> 
     """Each bad value is named."""
     with pytest.raises(UsageError, match=message):
         task(**changes)
+
+
+@pytest.mark.parametrize("role", ["predictor", "surrogate"])
+def test_a_predictor_of_another_space_is_refused(role: str) -> None:
+    """Also where its architectures have the same shape: another size of images is another space."""
+    larger = latbench.space("digits-mobilenet", image_size=64)
+    rows = larger.sample(np.random.default_rng(0), 60)
+    predictor = latbench.predictor("ridge")(larger).fit(rows, sum_ms(rows), calibrate=False)
+    roles: dict[str, Any] = {"predictor": None, role: predictor}
+    with pytest.raises(UsageError, match=r"image_size.*64.*give one that was fitted for this"):
+        SearchTask(SPACE, target_ms=5.0, score=sum_ms, predict_ms=sum_ms, **roles)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

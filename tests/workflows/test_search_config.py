@@ -25,6 +25,7 @@ SETTINGS = SearchSettings(
     data_size=16,
     train=TrainConfig(epochs=3, accumulate=2, lr=1e-3),
     penalty={"name": "additive", "weight": 0.2},
+    reward="measured",
     evaluations=50,
     confidence=0.95,
     seed=4,
@@ -41,12 +42,13 @@ def text(tmp_path: Path, content: str) -> SearchConfig:
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     """Every setting, the space, the target and the predictors, bit for bit."""
     path = tmp_path / "config.yaml"
-    write_config(path, SETTINGS, SPACE.spec, SETTING, Path("lut"), Path("surrogate"))
+    folders = Path("lut"), Path("surrogate"), Path("mlp")
+    write_config(path, SETTINGS, SPACE.spec, SETTING, *folders)
     found = read_config(path)
     assert SearchSettings(**found.settings) == SETTINGS
     assert found.space == {"name": SPACE.name, "options": SPACE.spec["options"]}
     assert found.setting == SETTING
-    assert (found.predictor, found.surrogate) == (Path("lut"), Path("surrogate"))
+    assert (found.predictor, found.surrogate, found.control) == folders
 
 
 def test_defaults_are_written_out(tmp_path: Path) -> None:
@@ -94,6 +96,8 @@ def test_what_is_left_out_is_missing(tmp_path: Path) -> None:
         ("train: {epochs: 2.5}", "epochs is 2.5; it must be a whole number"),
         ("train: {epochs: null}", "epochs is None"),
         ("predictor: 3", "predictor is 3"),
+        ("control: [mlp]", "control is ['mlp']"),
+        ("reward: measures", "did you mean 'measured'?"),
         ("params: [1]", "params is [1]"),
     ],
 )
@@ -112,6 +116,9 @@ def test_what_cannot_be_is_named(tmp_path: Path, content: str, says: str) -> Non
         ({"rate": "fast"}, "rate of darts is 'fast'; it must be a number, such as 0.01"),
         ({"every": 1.5}, "every of darts is 1.5; it must be a whole number, such as 1"),
         ({"finalists": True}, "finalists of darts is True"),
+        ({"momentm": 0.5}, "did you mean 'momentum'?"),
+        ({"clip_norm": "none"}, "clip_norm of darts is 'none'; it must be a number, such as 0.0"),
+        ({"rate_left": None}, "rate_left of darts is None; it must be a number, such as 1.0"),
     ],
 )
 def test_hyperparameters_are_of_the_kind_of_their_defaults(

@@ -1,4 +1,4 @@
-"""Samples of discrete choices that a gradient can pass through."""
+"""Samples of discrete choices that a gradient can pass through, and estimates made of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def gumbel_softmax(log_chances: Tensor, uniform: Tensor, temperature: float) -> 
     temperature 0 a one-hot sample of the chances, biased above it.
 
     Args:
-        log_chances: logarithms of chances, or logits, (options,).
+        log_chances: logarithms of chances, or logits, (options,) or as ``uniform`` broadcasts.
         uniform: draws from (0, 1), (..., options).
         temperature: above zero.
     """
@@ -41,13 +41,11 @@ class CorrelatedSample:
 def correlated_sample(log_chances: Tensor, uniform: Tensor, temperature: float) -> CorrelatedSample:
     """Return a one-hot sample with the control variate of REBAR (Tucker et al., arXiv 1703.07370).
 
-    For any two functions ``f`` and ``c``, the mean of
-    ``(f(hard) - c(relaxed)) * d log_chance + d c(relaxed)`` is the gradient of the mean of
-    ``f(hard)``; the closer ``c`` follows ``f``, the less it varies. UNAS (Vahdat et al., arXiv
-    1912.07651, section 3.1) has it for the options of a network.
+    UNAS (Vahdat et al., arXiv 1912.07651, section 3.1) has it for the options of a network;
+    :func:`unbiased` makes the estimate of it.
 
     Args:
-        log_chances: logarithms of chances that sum to one, (options,).
+        log_chances: logarithms of chances that sum to one, (options,) or as ``uniform`` broadcasts.
         uniform: draws from (0, 1), (..., options).
         temperature: above zero.
     """
@@ -70,6 +68,38 @@ def correlated_sample(log_chances: Tensor, uniform: Tensor, temperature: float) 
         relaxed=sample - again + again.detach(),
         log_chance=(hard * log_chances).sum(-1),
     )
+
+
+def unbiased(log_chance: Tensor, hard: Tensor, relaxed: Tensor) -> Tensor:
+    """Return what to differentiate, (...), for the gradient of the mean of ``hard``.
+
+    For any two functions ``f`` and ``c``, the mean of
+    ``(f(hard) - c(relaxed)) * d log_chance + d c(relaxed)`` is the gradient of the mean of
+    ``f(hard)`` (UNAS, equation 5); the closer ``c`` follows ``f``, the less it varies. ``c`` must
+    be one function, with its own gradient: not an estimate that draws anew.
+
+    Args:
+        log_chance: of what was drawn, (...).
+        hard: its value ``f``, (...); its gradient is left out.
+        relaxed: ``c`` of the relaxed sample (...), with the gradient that
+            :class:`CorrelatedSample` gives it.
+    """
+    return log_chance * (hard - relaxed).detach() + relaxed
+
+
+def leave_one_out(log_chance: Tensor, values: Tensor) -> Tensor:
+    """Return what to differentiate, (..., n), for the gradient of the mean of ``values``.
+
+    The score function of Williams (1992); the baseline of each draw is the mean of the others
+    (Kool et al., *Buy 4 REINFORCE samples, get a baseline for free*, 2019).
+
+    Args:
+        log_chance: of each of ``n`` independent draws, (..., n), ``n`` at least 2.
+        values: of these, (..., n); their gradient is left out.
+    """
+    draws = values.shape[-1]
+    above = (values - values.mean(-1, keepdim=True)).detach() * draws / (draws - 1)
+    return log_chance * above
 
 
 def _gumbel(uniform: Tensor) -> Tensor:
