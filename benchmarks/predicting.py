@@ -88,7 +88,7 @@ def few(name: str, found: Measured) -> Row:
         f"`{name}`, {found.target.label}: {_NETWORKS} networks and blocks, error of the kind that "
         "their cross-validation chooses",
         goal,
-        f"{told(chosen)}; {told}; chosen: {taken}",
+        f"{_in_words(chosen)}; {told}; chosen: {taken}",
         f"{len(found.y) - _NETWORKS} networks not seen, {_SEEDS} seeds{_left_out(found)}; errors "
         f"of every kind, %: {beside}",
         bool(met),
@@ -157,7 +157,7 @@ def _predicted(
     return predictor.predict(found.X[asked])
 
 
-def told(scores: FloatArray) -> str:
+def _in_words(scores: FloatArray) -> str:
     """Return scores (seeds, 3) in a few words."""
     mape = scores[:, _MAPE]
     return (
