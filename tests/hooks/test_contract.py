@@ -53,7 +53,8 @@ def _table() -> Hook:
 
     def predict_ms(X: IntArray) -> FloatArray:
         chosen = [np.array(row)[column] for row, column in zip(rows.values(), X.T, strict=True)]
-        return 1.0 + np.sum(chosen, axis=0)
+        latencies_ms: FloatArray = 1.0 + np.sum(chosen, axis=0)
+        return latencies_ms
 
     sizes = {name: len(row) for name, row in rows.items()}
     return Hook(ExpectedLatency.from_table(rows, fixed_ms=1.0), predict_ms, sizes)
