@@ -1,9 +1,10 @@
 """Gradient estimators of one-shot searches against exact enumeration: bias and variance.
 
-Three choices of four options, values around 2 that are no sum over choices, 200,000 samples. A bias
-is given as the largest distance from the exact gradient in standard errors of the mean: an unbiased
-one stays below four. The variance is the sum over all logits. A baseline that is the mean of the
-other draws is that of all samples here, which a search's few hundred draws come close to.
+Three choices of four options, values around 2 that are no sum over choices and, as a cross-entropy,
+convex in what is mixed, 200,000 samples. A bias is given as the largest distance from the exact
+gradient in standard errors of the mean: an unbiased one stays below four. The variance is the sum
+over all logits. A baseline that is the mean of the other draws is that of all samples here, which a
+search's few hundred draws come close to.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from latbench.hooks.relaxed import correlated_sample, gumbel_softmax, leave_one_
 
 _CHOICES, _OPTIONS, _SAMPLES, _TEMPERATURE = 3, 4, 200_000, 0.4
 _EVERY = torch.tensor(list(itertools.product(range(_OPTIONS), repeat=_CHOICES)))
+_BIASED = "none: it is biased, and says so"
 
 
 def rows() -> Iterator[Row]:
@@ -33,16 +35,23 @@ def rows() -> Iterator[Row]:
         "the same, and the baseline for what it leaves": problem.both(),
         "UNAS's without the redraw": problem.uncorrected(),
         "Gumbel-softmax alone": problem.relaxed(),
+        "ProxylessNAS: gates, all options": problem.gates(),
+        "ProxylessNAS: gates, two options": problem.gates(two=True),
     }
     plain = float(found["REINFORCE, without a baseline"].var(0).sum())
     for name, estimates in found.items():
         error = estimates.std(0) / _SAMPLES**0.5
         bias = float(((estimates.mean(0) - exact).abs() / error).max())
         variance = float(estimates.var(0).sum())
-        is_unbiased = name not in ("UNAS's without the redraw", "Gumbel-softmax alone")
+        is_unbiased = name not in (
+            "UNAS's without the redraw",
+            "Gumbel-softmax alone",
+            "ProxylessNAS: gates, all options",
+            "ProxylessNAS: gates, two options",
+        )
         yield Row(
             f"gradient of the architecture: {name}",
-            "4 standard errors" if is_unbiased else "none: it is biased, and says so",
+            "4 standard errors" if is_unbiased else _BIASED,
             f"off by {bias:.1f} standard errors",
             f"variance {variance:.2f}, {variance / plain:.2f} × that of REINFORCE",
             bias < 4 if is_unbiased else bias > 4,
@@ -59,13 +68,13 @@ class _Problem:
         # Around 2, as losses lie above zero.
         size = (_OPTIONS,) * _CHOICES
         self.values = 2 + torch.randn(size, generator=generator, dtype=torch.float64)
-        noise = torch.rand((_SAMPLES, *shape), generator=generator, dtype=torch.float64)
-        self.uniform = noise.clamp(1e-12, 1 - 1e-12)
+        noise = torch.rand((2, _SAMPLES, *shape), generator=generator, dtype=torch.float64)
+        self.uniform, self.again = noise.clamp(1e-12, 1 - 1e-12)
 
     def value(self, given: Tensor) -> Tensor:
-        """Return the values (n,) of mixtures (n, choices, options), linear in each choice."""
+        """Return the values (n,) of mixtures (n, choices, options), convex in what is mixed."""
         a, b, c = given.unbind(1)
-        return torch.einsum("ni,nj,nk,ijk->n", a, b, c, self.values)
+        return F.softplus(torch.einsum("ni,nj,nk,ijk->n", a, b, c, self.values))
 
     def exact(self) -> Tensor:
         """Return the gradient of the mean value, (choices × options,)."""
@@ -124,3 +133,17 @@ class _Problem:
         leaf = self._leaf()
         given = gumbel_softmax(leaf.log_softmax(-1), self.uniform, _TEMPERATURE)
         return self._each(self.value(given).sum(), leaf)
+
+    def gates(self, two: bool = False) -> Tensor:
+        """Return the estimates from one-hot gates: of all options, or of two that are drawn."""
+        chances = self.logits.softmax(-1).expand(_SAMPLES, -1, -1)
+        if two:
+            # The largest of perturbed logarithms are draws without replacement.
+            pair = (chances.log() - (-self.uniform.log()).log()).topk(2).indices
+            chances = chances * torch.zeros_like(chances).scatter(-1, pair, 1.0)
+            chances = chances / chances.sum(-1, keepdim=True)
+        drawn = (chances.log() - (-self.again.log()).log()).argmax(-1)
+        gates = F.one_hot(drawn, _OPTIONS).double().requires_grad_()
+        slopes = self._each(self.value(gates).sum(), gates).reshape(gates.shape)
+        mean = (chances * slopes).sum(-1, keepdim=True)
+        return (chances * (slopes - mean)).flatten(1)

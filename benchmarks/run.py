@@ -20,6 +20,7 @@ NAMES = (
     "proposing",
     "searching",
     "estimators",
+    "gradients",
     "digits",
     "one_shot",
     "mobilenet",

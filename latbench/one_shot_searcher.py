@@ -67,6 +67,15 @@ class OneShotSearcher(Searcher):
         """Whether the task's penalty has a part in it; else latencies join by other ways."""
         return True
 
+    @property
+    def unbiased(self) -> bool:
+        """Whether the architecture follows the gradient of a mean over drawn networks, on average.
+
+        The mean is that of what a drawn network is to have least of, such as its loss. Where a
+        mixture stands for what is drawn, it is not; the contract suite tells how far off it is.
+        """
+        return False
+
     def _alpha(self, task: SearchTask) -> Alpha:
         """Return the architecture parameters to begin with."""
         return Alpha(task.space)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,9 +67,18 @@ def _clearly_good(ordered: Sequence[Tensor]) -> bool:
     import torch
 
     values = torch.cat([given.detach() for given in ordered], dim=-1).double()
-    rows = torch.split(values, [given.shape[-1] for given in ordered], dim=-1)
-    sums = torch.stack([row.sum(-1) for row in rows])
-    return bool(((sums - 1).abs() <= _SLACK).all() & (values >= -_SLACK).all())
+    members = _members(tuple(given.shape[-1] for given in ordered)).to(values.device)
+    # A NaN or an infinity spoils the sums of other choices too, and is looked for one by one.
+    return bool((((values @ members) - 1).abs() <= _SLACK).all() & (values >= -_SLACK).all())
+
+
+@lru_cache
+def _members(sizes: tuple[int, ...]) -> Tensor:
+    """Return which option belongs to which choice, (all options, choices), as ones and zeros."""
+    import torch
+
+    each = torch.eye(len(sizes), dtype=torch.float64)
+    return each.repeat_interleave(torch.tensor(sizes), dim=0)
 
 
 def _check_rows(name: str, given: Tensor) -> None:

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -21,9 +20,10 @@ import torch
 from torch import Tensor
 
 from latbench.errors import UsageError
-from latbench.hooks.penalties import PENALTIES, Penalty, penalty, unit_below
+from latbench.hooks.penalties import PENALTIES
 from latbench.spaces.architectures import FloatArray
 from latbench.spaces.graph import IntArray
+from latbench.testing.unmet import unmet
 from latbench.training.task import Expected, PerArchitecture
 
 __all__ = ["ExpectedLatencySuite", "Hook"]
@@ -110,7 +110,7 @@ class ExpectedLatencySuite(ABC):
     def test_the_latency_alone_leads_to_the_fastest(self, hook: Hook, name: str) -> None:
         """With a constant task loss and a target that nothing meets, for every penalty."""
         latencies_ms = hook.predict_ms(hook.every)
-        penalised = _unmet(name, float(latencies_ms.min()))
+        penalised = unmet(name, float(latencies_ms.min()))
         alphas = {one: torch.zeros(size, requires_grad=True) for one, size in hook.sizes.items()}
         optimizer = torch.optim.Adam(alphas.values(), lr=0.1)
         for _ in range(200):
@@ -153,12 +153,3 @@ def _agree(found: Tensor, true: Tensor) -> None:
     errors = found.std(dim=0) / calls**0.5 if calls > 1 else torch.zeros_like(true)
     allowed = 1e-5 * true.abs().max() + 4 * errors
     assert bool(((found.mean(dim=0) - true).abs() <= allowed).all()), (found.mean(dim=0), true)
-
-
-def _unmet(name: str, fastest_ms: float) -> Penalty:
-    """Return a penalty with a target below the fastest network."""
-    settings = {"reference_ms": 0.5 * fastest_ms, "unit_ms": unit_below(0.5 * fastest_ms)}
-    takes = inspect.signature(PENALTIES[name]).parameters
-    made = penalty(name, **{key: value for key, value in settings.items() if key in takes})
-    made.check(fastest_ms)
-    return made

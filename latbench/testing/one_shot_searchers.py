@@ -3,100 +3,46 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 from torch import Tensor, nn
 
+from latbench import registry
 from latbench.errors import LatbenchError, UsageError
 from latbench.hooks import ExpectedLatency
 from latbench.hooks.penalties import PENALTIES, Additive, penalty
 from latbench.one_shot_searcher import OneShotSearcher
 from latbench.searcher import Searcher
-from latbench.spaces.mixing import MixedNetwork, Options
+from latbench.spaces.space import SearchSpace
+from latbench.testing.architecture_gradients import (
+    Comparison,
+    enumerated_gradient,
+    every_architecture,
+    followed_gradients,
+    losses_of_every,
+    unsettle,
+)
 from latbench.testing.searchers import SearcherSuite, Toy, course
+from latbench.testing.toy_supernet import ToySupernet, constant, toy_data
+from latbench.testing.unmet import unmet
 from latbench.training.alpha import most_likely
 from latbench.training.config import TrainConfig
-from latbench.training.data import ImageData, Split
 from latbench.training.task import SearchTask
 
-__all__ = ["OneShotSearcherSuite", "Toy", "ToySupernet"]
+__all__ = ["OneShotSearcherSuite", "Toy", "ToySupernet", "constant", "toy_data"]
 
 _STEPS = 60
 _LONG = 400
+_DRAWN = 500
 
 
 class _Interruption(Exception):
     """Stops a search from within its loss."""
-
-
-class ToySupernet(MixedNetwork):
-    """A supernet whose loss falls with the latency of what runs."""
-
-    def __init__(self, toy: Toy) -> None:
-        """Take the latencies of the toy's options, relative to those of its slowest network."""
-        super().__init__()
-        self.space = toy.space
-        fastest = toy.space.one(toy.fastest)
-        self._base = toy.fastest_ms
-        self._options_ms = []
-        for column, options in enumerate(toy.space.sizes):
-            rows = np.tile(fastest, (options, 1))
-            rows[:, column] = np.arange(options)
-            self._options_ms.append(torch.from_numpy(toy.predictor.predict(rows)).float())
-        self._slowest = sum(float(row.max()) for row in self._options_ms)
-        self.gain = nn.Parameter(torch.zeros(()))
-        self.options = nn.ParameterList(torch.zeros(size) for size in toy.space.sizes)
-
-    def forward(self, images: Tensor, x: npt.ArrayLike) -> Tensor:
-        """See :class:`~latbench.spaces.mixing.MixedNetwork`."""
-        row = self.space.one(x)
-        gates = [
-            nn.functional.one_hot(torch.tensor(int(chosen)), size).float()
-            for chosen, size in zip(row, self.space.sizes, strict=True)
-        ]
-        chosen = [{int(one)} for one in row]
-        return self.mixed(images, gates, running=chosen)
-
-    def mixed(
-        self,
-        images: Tensor,
-        weights: Sequence[Tensor],
-        running: Options | None = None,
-        learning: Options | None = None,
-    ) -> Tensor:
-        """See :class:`~latbench.spaces.mixing.MixedNetwork`."""
-        total: Tensor | float = 0.0
-        for column, (given, row, own) in enumerate(
-            zip(weights, self._options_ms, self.options, strict=True)
-        ):
-            for option in range(len(row)):
-                if running is not None and option not in running[column]:
-                    continue
-                learns = learning is None or option in learning[column]
-                # A weight of its own, so that it shows which options took part in a step.
-                output = row[option] / self._slowest + 0.01 * torch.tanh(own[option])
-                total = total + given[..., option] * (output if learns else output.detach())
-        signal = images[:, 0, 0, 0] * total * (4 + torch.tanh(self.gain))
-        return torch.stack([-signal, signal], dim=1)
-
-
-def toy_data() -> ImageData:
-    """Return images that are their labels, -1 or 1."""
-    labels = torch.arange(32) % 2
-    images = (2.0 * labels - 1).reshape(-1, 1, 1, 1).expand(-1, 1, 4, 4).contiguous()
-    split = Split(images, labels)
-    return ImageData("toy", 2, split, split, split, {"name": "toy"})
-
-
-def constant(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return a loss of 2 for each image, whatever the logits."""
-    return 0 * logits.sum(1) + 2.0
 
 
 class OneShotSearcherSuite(SearcherSuite):
@@ -120,6 +66,12 @@ class OneShotSearcherSuite(SearcherSuite):
         }
         return super().make_task(toy, **{**settings, **changes})
 
+    def make_small_space(self) -> SearchSpace:
+        """Return a chain of some hundred architectures; override it as :meth:`make_space`."""
+        kind = registry.load(registry.SPACES, "digits-mobilenet")
+        space: SearchSpace = kind(settings=[[16, 3, 1]])
+        return space
+
     def begun(self, task: SearchTask, **params: Any) -> OneShotSearcher:
         """Return a searcher that has begun ``task``."""
         searcher = self.make_searcher(**params)
@@ -133,6 +85,36 @@ class OneShotSearcherSuite(SearcherSuite):
             searcher.step()
         return searcher
 
+    # The gradient
+
+    def test_the_gradient_beside_enumeration(
+        self, record_property: Callable[[str, object], None]
+    ) -> None:
+        """Of task and penalty: the exact one where it is unbiased; else its bias is reported.
+
+        Whatever its bias, its mean leads downhill. A latency term of a searcher's own is not tried.
+        """
+        toy = Toy(self.make_small_space())
+        follows = self.make_searcher().follows_penalty
+        task = self.make_task(
+            toy, target_ms=1e3 * toy.fastest_ms, penalty=Additive(0.1) if follows else None
+        )
+        searcher = self.begun(task, rate=0.1, warmup=0.0, weight_decay=0.0, every=1)
+        unsettle(searcher)
+        values = losses_of_every(searcher)
+        if follows:
+            latencies_ms = toy.predictor.predict(every_architecture(toy.space))
+            values = values + 0.1 * torch.from_numpy(latencies_ms)
+        found = Comparison(
+            followed_gradients(searcher, _DRAWN), enumerated_gradient(searcher, values)
+        )
+        record_property("bias of the architecture's gradient in percent", found.bias_percent)
+        record_property("its standard error in percent", found.error_percent)
+        assert found.error_percent < 25, "too few draws to tell a bias"
+        assert found.cosine > 0
+        if searcher.unbiased:
+            assert found.deviation < 4
+
     # The latency gradient
 
     @pytest.mark.parametrize("name", sorted(PENALTIES))
@@ -140,17 +122,12 @@ class OneShotSearcherSuite(SearcherSuite):
         """With a constant task loss and a target that nothing meets, the fastest is learned."""
         if name != "hinge" and not self.make_searcher().follows_penalty:
             pytest.skip("it has a latency term of its own, which is tried once")
-        settings = {
-            key: value
-            for key, value in {"reference_ms": 0.5 * toy.fastest_ms, "unit_ms": 0.01}.items()
-            if key in PENALTIES[name].__init__.__code__.co_varnames
-        }
         task = self.make_task(
             toy,
             steps=_LONG,
             loss=constant,
             target_ms=0.5 * toy.fastest_ms,
-            penalty=penalty(name, **settings),
+            penalty=unmet(name, toy.fastest_ms),
         )
         searcher = self.learned(task, rate=0.1, warmup=0.0, weight_decay=0.0, every=1)
         np.testing.assert_array_equal(most_likely(toy.space, searcher.chances), toy.fastest)

@@ -98,6 +98,11 @@ class ProxylessNAS(OneShotSearcher):
         """See :class:`~latbench.one_shot_searcher.OneShotSearcher`."""
         return self.mode != "reinforce"
 
+    @property
+    def unbiased(self) -> bool:
+        """See :class:`~latbench.one_shot_searcher.OneShotSearcher`."""
+        return self.mode == "reinforce"
+
     def _check(self, task: SearchTask) -> None:
         super()._check(task)
         if self.mode not in _MODES:

@@ -110,6 +110,11 @@ class UNAS(OneShotSearcher):
         """See :class:`~latbench.one_shot_searcher.OneShotSearcher`."""
         return False
 
+    @property
+    def unbiased(self) -> bool:
+        """See :class:`~latbench.one_shot_searcher.OneShotSearcher`."""
+        return True
+
     def _check(self, task: SearchTask) -> None:
         super()._check(task)
         least = {"floor": self.floor, "gap": self.gap, "latency_weight": self.latency_weight}

@@ -40,12 +40,18 @@ def test_document(searched: Any) -> None:
     assert found["true_low_ms"] <= found["true_ms"] <= found["true_high_ms"]
 
 
-def test_files(searched: Any) -> None:
-    """The network, its architecture, the settings and a report are left."""
+def test_files(searched: Any, measured: Any) -> None:
+    """The network, its architecture, the settings and a report are left.
+
+    What is predicted for the architecture in its file is what the search tells.
+    """
     names = {path.name for path in searched.folder.iterdir()}
     assert names == {"arch.json", "config.yaml", "network.onnx", "report.html", "search.json"}
     arch = json.loads((searched.folder / "arch.json").read_text(encoding="utf-8"))
     assert arch == searched.found["arch"]
+    x = latbench.space("digits-mobilenet").from_json(arch)
+    predicted_ms = Predictor.load(measured.predictor).predict(x)[0]
+    assert predicted_ms == pytest.approx(searched.found["predicted_ms"])
     onnx.checker.check_model(onnx.load(searched.folder / "network.onnx"))
 
 
