@@ -2,7 +2,8 @@
 
 These are a plain dictionary of block latencies, and forests as nn-Meter has them
 (:mod:`benchmarks.kernel_forests` says what they stand in for). Times are those that the core spends
-on this process, which has one thread: what else runs on a shared machine is left out.
+on this process: what else runs on a shared machine is left out. ``OMP_NUM_THREADS=1`` in the
+environment lets it have one thread, as where the figures in README.md were taken.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def rows() -> list[Row]:
                 "none" if goal is None else f"{goal:,}",
                 f"{rate:,.0f}",
                 f"Python dictionary {1 / plain:,.0f}: {rate * plain:.2g} ×; forests of nn-Meter's "
-                f"sizes, one call a kernel type {forests:.2g}: {rate / forests:,.0f} ×",
+                f"sizes, one call a kernel type {forests:.2g}/s: {rate / forests:,.0f} ×",
                 goal is None or rate >= goal,
             ),
             Row(
