@@ -33,7 +33,7 @@ class SampledLatency:
     other predictions (:func:`~latbench.hooks.relaxed.leave_one_out`), which is unbiased too. With a
     ``control``, a differentiable function of relaxed choices, it is the control variate of UNAS
     (:func:`~latbench.hooks.relaxed.unbiased`): the score function has only to say what the control
-    does not, so the better that is, the less the gradient varies; a bad one does not bias it.
+    does not. A bad control does not bias it, and a good one may let it vary less.
 
     Value and gradient are noisy: their variance falls as ``1 / samples``. A bent function of the
     value, such as a hinge, is not unbiased. Off the simplex the gradient differs from the exact one
