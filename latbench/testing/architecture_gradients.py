@@ -94,6 +94,7 @@ def followed_gradients(searcher: OneShotSearcher, steps: int) -> Tensor:
 
     def keep(gradients: Sequence[Tensor]) -> None:
         found.append(torch.cat([given.detach().flatten() for given in gradients]).double())
+        state.alpha.zero_grad(set_to_none=True)  # as a step does
 
     at = state.step
     before = {name: value.clone() for name, value in state.supernet.state_dict().items()}
