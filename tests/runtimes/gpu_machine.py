@@ -29,9 +29,7 @@ def machine(
     """Put the fakes in place; at the end nothing must be left on the GPU."""
     gpu = FakeGpu(NAMES[device])
     put(monkeypatch, gpu, version)
-    card = Card(
-        gpu.name, gpu.uuid, CardFacts(2**34, "550.1", 300, 1530, "7.0", None, None)
-    )
+    card = Card(gpu.name, gpu.uuid, CardFacts(2**34, "550.1", 300, 1530, "7.0", None, None))
     for module in (fingerprint, visible):
         monkeypatch.setattr(module, "read_cards", lambda: ([card], None))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)

@@ -13,7 +13,6 @@ import torch
 import latbench
 from latbench.errors import MeasurementError, UnavailableError, UsageError
 from latbench.runtimes import Runtime, random_inputs, torch_card
-from latbench.runtimes import torch as torch_runtime
 from latbench.runtimes.torch import TorchRuntime, TorchSession
 from latbench.runtimes.torch_compile import TorchCompile
 from latbench.spaces import Workload
@@ -288,7 +287,6 @@ def test_inductor_needs_triton_and_a_compiler_for_a_card(
     monkeypatch: pytest.MonkeyPatch, card: FakeTorchCuda
 ) -> None:
     """Not the C++ compiler that it needs for a processor."""
-    monkeypatch.setattr(torch_runtime, "find_spec", lambda name: SimpleNamespace())
     monkeypatch.setattr(torch_compile_module(), "find_spec", lambda name: None)
     assert TorchCompile().available_on("v100") == (
         "torch.compile needs triton on a GPU; run: pip install triton"
