@@ -181,7 +181,7 @@ def target_options(command: Command) -> Command:
             Setting.parse(
                 name,
                 device=device,
-                runtime_options=_without_repeats("--runtime-option", runtime_option),
+                runtime_options=without_repeats("--runtime-option", runtime_option),
                 batch=batch,
                 threads=threads,
                 any_device=not given_by_user("device"),
@@ -190,7 +190,7 @@ def target_options(command: Command) -> Command:
         )
         return command(*args, settings=settings, **others)
 
-    return _with_options(
+    return with_options(
         collected,
         click.option(
             "--device", default="cpu", show_default=True, metavar="NAME", help="Device profile."
@@ -248,11 +248,11 @@ def space_options(command: Command) -> Command:
         space_option: tuple[tuple[str, Any], ...],
         **others: Any,
     ) -> Any:
-        options = _without_repeats("--space-option", space_option)
+        options = without_repeats("--space-option", space_option)
         given = space is not None or bool(options)
         return command(*args, space=SpaceRequest(space or DEFAULT_SPACE, options, given), **others)
 
-    return _with_options(
+    return with_options(
         collected,
         click.option("--space", metavar="NAME", help=f"Search space.  [default: {DEFAULT_SPACE}]"),
         click.option(
@@ -276,7 +276,12 @@ def seed_option(command: Command) -> Command:
     )(command)
 
 
-def _without_repeats(option: str, pairs: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
+def without_repeats(option: str, pairs: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
+    """Return the values that ``option`` was given by their keys.
+
+    Raises:
+        UsageError: one key has two.
+    """
     result = dict(pairs)
     if len(result) < len(pairs):
         keys = [key for key, _ in pairs]
@@ -285,7 +290,8 @@ def _without_repeats(option: str, pairs: tuple[tuple[str, Any], ...]) -> dict[st
     return result
 
 
-def _with_options(command: Command, *options: Callable[[Command], Command]) -> Command:
+def with_options(command: Command, *options: Callable[[Command], Command]) -> Command:
+    """Return ``command`` with ``options``, in this order in its help."""
     for option in reversed(options):
         command = option(command)
     return command

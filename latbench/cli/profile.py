@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from latbench.cli.kernels import kernels_document, render_kernels
+from latbench.cli.model_options import model_options
 from latbench.cli.options import (
     Budget,
     Memory,
@@ -28,6 +29,7 @@ from latbench.workflows.setting import Setting
 from latbench.workflows.side_by_side import column, mean_speedups, rankings, subjects
 
 if TYPE_CHECKING:
+    from latbench.spaces.input_shapes import Shapes
     from latbench.workflows.profile import Profiled, Wanted
 
 NETWORKS = 50
@@ -51,14 +53,7 @@ _SHOWN = 40
     help="Measure N of the networks once more, to tell the noise.  "
     f"[default: a third of them, at most {REPEATS}]",
 )
-@click.option(
-    "--model",
-    "models",
-    multiple=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="F.onnx",
-    help="Measure an ONNX file; may be repeated.",
-)
+@model_options
 @click.option(
     "--kernels",
     is_flag=True,
@@ -105,6 +100,7 @@ def profile(
     networks: int | None,
     repeats: int | None,
     models: tuple[Path, ...],
+    shapes: Shapes,
     kernels: bool,
     settings: tuple[Setting, ...],
     budget: float | None,
@@ -137,7 +133,7 @@ def profile(
     wanted = _wanted(space, blocks, networks, repeats, models, seed)
     if kernels and executor != "local":
         raise UsageError(f"--kernels is told on this machine; leave out --executor {executor}")
-    wanted = dataclasses.replace(wanted, kernels=kernels)
+    wanted = dataclasses.replace(wanted, kernels=kernels, shapes=shapes)
     limits = Limits(timeout, memory_limit)
     with place.opened(executor, settings, limits, note) as there:
         # NAME and NAME:fp32 are one target.

@@ -28,6 +28,7 @@ _FIELDS = {
     "failed": ("job", "reason"),
     "kernels": ("graph",),
     "untold": ("reason",),
+    "unavailable": ("reason",),
     "end": (),
 }
 _LONGEST_LINE = 1 << 26

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from latbench.devices import showing_only
+from latbench.errors import UnavailableError
 from latbench.profiling.channel import Channel, GarbageError, Message, checked
 from latbench.profiling.memory import available_bytes
 from latbench.profiling.provenance import provenance
@@ -31,6 +32,9 @@ sys.path[:] = filter(None, sys.path)
 from latbench.profiling.worker import main
 main()
 """
+KILLED = "its process was killed by SIGKILL"
+"""What became of a worker that somebody else killed: what we stop ourselves has other words."""
+
 _LAST_WORDS_BYTES = 4096
 _TO_END_S = 10.0
 _LOOK_EVERY_S = 0.25
@@ -71,6 +75,9 @@ def run_child(
 
     Returns:
         None if the worker came to its end, else what became of it, in one line.
+
+    Raises:
+        UnavailableError: the runtime does not work on this machine, whatever it is to compile.
     """
     target = Target.from_dict(request["target"])
     jobs = {subject["job"] for subject in request["subjects"]}
@@ -89,6 +96,10 @@ def run_child(
                 checked(message, jobs)
                 if message["type"] == "end":
                     return None
+                if message["type"] == "unavailable":
+                    raise UnavailableError(
+                        f"the runtime {target.runtime} does not work here: {message['reason']}"
+                    )
                 report(message)
         except TimeoutError:
             return f"it reported nothing for {limits.timeout_s:g} s and was stopped"

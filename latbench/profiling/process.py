@@ -74,7 +74,8 @@ class Executor(Protocol):
         """Run ``task`` in a new process, calling ``report`` for each of its messages.
 
         Returns:
-            None if the worker came to its end, else what became of it, in one line.
+            None if the worker came to its end, else what became of it, in one line: of a worker
+            that somebody else killed, :data:`latbench.profiling.child.KILLED`.
 
         Raises:
             LatbenchError: it cannot be run now, through no fault of its subjects.

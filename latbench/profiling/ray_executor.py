@@ -118,6 +118,8 @@ class RayExecutor:
                 if kind == "ended":
                     death: str | None = message["death"]
                     return death
+                if kind == "unavailable":
+                    raise UnavailableError(f"the node of the device says: {message['reason']}")
                 if kind == "broken":
                     raise ClusterFault(message["reason"])
                 if kind == "waiting":

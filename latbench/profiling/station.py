@@ -16,6 +16,7 @@ from collections.abc import Collection
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
+from latbench.errors import UnavailableError
 from latbench.profiling.channel import Message
 from latbench.profiling.child import Limits, run_child
 from latbench.profiling.device_lock import device_lock
@@ -80,9 +81,10 @@ class Station:
     def messages(self, wait_s: float) -> list[Message]:
         """Return what was said since the last call; wait up to ``wait_s`` seconds for something.
 
-        Beside what a worker says there is ``waiting`` with a ``text``, and at the end either
-        ``ended`` with the ``death`` of the worker (None: it came to its end), or ``broken`` with a
-        ``reason``, where it is the machine that cannot run it.
+        Beside what a worker says there is ``waiting`` with a ``text``, and at the end ``ended``
+        with the ``death`` of the worker (None: it came to its end), ``unavailable`` with a
+        ``reason``, where the runtime does not work on this machine, or ``broken`` with a
+        ``reason``, where anything else keeps the machine from running it.
         """
         said = []
         try:
@@ -99,6 +101,8 @@ class Station:
                     request, limits, self._said.put, environment_at_start(), import_path()
                 )
             self._said.put({"type": "ended", "death": death})
+        except UnavailableError as missing:
+            self._said.put({"type": "unavailable", "reason": str(missing)})
         # The thread has no caller: whatever went wrong is told by a message.
         except Exception as failure:  # noqa: BLE001
             reason = f"{type(failure).__name__}: {failure}"

@@ -10,6 +10,7 @@ from typing import Literal
 
 from latbench.spaces.blocks import Block
 from latbench.spaces.graph import IntArray
+from latbench.spaces.input_shapes import NO_SHAPES, Shapes
 from latbench.spaces.mobilenet import MobileNetSpace
 from latbench.spaces.onnx_file import workload_from_file
 from latbench.spaces.space import SearchSpace
@@ -72,9 +73,9 @@ def network_subjects(space: SearchSpace, X: IntArray, batch: int = 1) -> list[Su
     ]
 
 
-def model_subject(path: Path, batch: int = 1) -> Subject:
-    """Return the user's ONNX file ``path``."""
-    workload = workload_from_file(path, batch)
+def model_subject(path: Path, batch: int = 1, shapes: Shapes = NO_SHAPES) -> Subject:
+    """Return the user's ONNX file ``path``, with the ``shapes`` of inputs that it leaves open."""
+    workload = workload_from_file(path, batch, shapes)
     return Subject(workload, "model", "", path.name, None, batch)
 
 

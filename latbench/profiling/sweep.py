@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from latbench.errors import UsageError
+from latbench.profiling.child import KILLED
 from latbench.profiling.process import Executor, LocalExecutor, Task
 from latbench.profiling.recording import Recorder, Turn
 from latbench.profiling.subjects import Subject, sentinel
@@ -31,6 +32,10 @@ from latbench.timing import Protocol
 GROUP_SIZE = 16
 _LEAST_GROUPS = 4
 _LEAST_COMPANY = 5
+_AGAIN = (
+    " again when it ran alone, as the kernel does where memory is short (dmesg tells); take a "
+    "smaller batch, or a machine with more memory"
+)
 
 
 @dataclass(frozen=True)
@@ -158,11 +163,14 @@ class Sweep:
                 self._on_progress(total - sum(turns.values()), total)
         self._recorder.settle_cut(turns)  # the budget is spent: what has rounds has a value
 
-    def _time(self, group: Mapping[str, Workload], deadline: float) -> tuple[set[str], set[str]]:
+    def _time(
+        self, group: Mapping[str, Workload], deadline: float, killed: bool = False
+    ) -> tuple[set[str], set[str]]:
         """Time ``group`` in one process; return which jobs failed, and which the budget cut off.
 
         If the process dies, each subject that it left unfinished gets one of its own, so that the
-        guilty one fails alone.
+        guilty one fails alone. One that somebody else killed may be innocent: it gets another one,
+        unless it was ``killed`` alone before, as it is if it needs more memory than there is.
         """
         turn = Turn(self._recorder, list(group))
         task = Task(
@@ -178,17 +186,18 @@ class Sweep:
         turn.end()
         if death is None:
             return turn.failed, turn.cut
-        if len(turn.unfinished) == 1:
-            self._recorder.fail(turn.unfinished[0], death)
+        alone = len(turn.unfinished) == 1
+        if alone and (killed or death != KILLED):
+            self._recorder.fail(turn.unfinished[0], f"{death}{_AGAIN if death == KILLED else ''}")
             return {*turn.failed, *turn.unfinished}, turn.cut
         failed, cut = turn.failed, turn.cut
         for job in turn.unfinished:
             if time.monotonic() >= deadline:
                 cut.add(job)
                 continue
-            alone = self._time({job: group[job]}, deadline)
-            failed |= alone[0]
-            cut |= alone[1]
+            found = self._time({job: group[job]}, deadline, killed=alone)
+            failed |= found[0]
+            cut |= found[1]
         return failed, cut
 
     def _failures(self, jobs: Mapping[str, Workload]) -> dict[str, str]:

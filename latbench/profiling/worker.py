@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from latbench.errors import LatbenchError
+from latbench.errors import LatbenchError, UnavailableError
 from latbench.profiling.channel import Channel, Message, pack_times
 from latbench.registry import RUNTIMES, load
 from latbench.runtimes import Runtime, Session, random_inputs
@@ -81,7 +81,11 @@ class _Alive:
 
 
 def serve(channel: Channel) -> None:
-    """Do the one task that comes over ``channel``, then say so and return."""
+    """Do the one task that comes over ``channel``, then say so and return.
+
+    Raises:
+        UnavailableError: the runtime does not work on this machine.
+    """
     task = channel.receive()
     if task is None:
         return
@@ -102,6 +106,8 @@ def serve(channel: Channel) -> None:
             session.run_once()
             compile_ms = (time.perf_counter() - start) * 1e3
             numerics = _numerics(runtime, session, workload, target)
+        except UnavailableError:
+            raise  # whatever there is to compile: it is no subject's result
         # An engine can refuse a workload with any exception; that is this subject's result.
         except Exception as failure:  # noqa: BLE001
             channel.send({"type": "failed", "job": message["job"], "reason": _reason(failure)})
@@ -287,6 +293,8 @@ def main() -> None:
     channel = Channel(socket.socket(fileno=int(sys.argv[1])))
     try:
         serve(channel)
+    except UnavailableError as missing:
+        channel.send({"type": "unavailable", "reason": str(missing)})
     except BrokenPipeError:
         # Whoever asked is gone: there is nobody left to measure for.
         sys.exit(1)

@@ -16,7 +16,8 @@ import numpy as np
 
 from latbench.devices import profile, require
 from latbench.errors import MeasurementError, UnavailableError
-from latbench.runtimes.runtime import Array, reason_of
+from latbench.runtimes.inputs import Array
+from latbench.runtimes.runtime import reason_of
 from latbench.units import format_bytes
 
 _BUILT = (

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from latbench.errors import MeasurementError
-from latbench.runtimes.runtime import Array
+from latbench.runtimes.inputs import Array
 
 GREATEST_RELATIVE_L2 = 0.05
 """Above it a latency is worth a note: the network may no longer be the one that was trained."""

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
 from latbench.errors import MeasurementError, UsageError
+from latbench.runtimes.inputs import Array, random_inputs
 from latbench.runtimes.kernel import CompiledGraph
-from latbench.runtimes.runtime import (
-    PROFILED_RUNS,
-    Array,
-    Runtime,
-    Session,
-    random_inputs,
-    reason_of,
-)
+from latbench.runtimes.packages import obstacle, require_part, version_of
+from latbench.runtimes.runtime import PROFILED_RUNS, Runtime, Session, reason_of
 from latbench.spaces.workload import Workload
 from latbench.target import Target
 
@@ -32,8 +25,13 @@ _PROCESSOR = "CPUExecutionProvider"
 
 
 class OnnxRuntime(Runtime):
-    """ONNX Runtime on the processor, by its own execution provider or another for processors."""
+    """ONNX Runtime on the processor, by its own execution provider or another for processors.
 
+    Attributes:
+        distribution: what pip calls the build that has it.
+    """
+
+    distribution: ClassVar[str] = "onnxruntime"
     name: ClassVar[str] = "onnxruntime"
     one_kernel_a_node: ClassVar[bool] = True
     options: ClassVar[Mapping[str, str]] = {
@@ -44,18 +42,12 @@ class OnnxRuntime(Runtime):
 
     def available(self) -> str | None:
         """See :class:`Runtime`."""
-        if find_spec("onnxruntime") is None:
-            return "the package onnxruntime is not installed; run: pip install onnxruntime"
-        return None
+        load = partial(require_part, "onnxruntime", "InferenceSession")
+        return obstacle("onnxruntime", load, self.distribution)
 
     def version(self) -> str:
         """See :class:`Runtime`."""
-        try:
-            return version("onnxruntime")
-        except PackageNotFoundError:  # a GPU build is installed under another name
-            import onnxruntime
-
-            return str(onnxruntime.__version__)
+        return version_of("onnxruntime")
 
     def check(self, target: Target) -> None:
         """See :class:`Runtime`."""
@@ -127,11 +119,11 @@ class OnnxRuntimeSession(Session):
             self._session = onnxruntime.InferenceSession(
                 workload.model, settings, providers=list(dict.fromkeys([provider, _PROCESSOR]))
             )
-            self._outputs = [output.name for output in self._session.get_outputs()]
+            self._output_names = [output.name for output in self._session.get_outputs()]
             self._binding = self._session.io_binding()
             for name, array in inputs.items():
                 self._binding.bind_cpu_input(name, array)
-            for name in self._outputs:
+            for name in self._output_names:
                 self._binding.bind_output(name)
         # ONNX Runtime raises a class of its own for each status, without a common base.
         except Exception as failure:
@@ -144,10 +136,9 @@ class OnnxRuntimeSession(Session):
         """See :class:`Session`."""
         self._session.run_with_iobinding(self._binding)
 
-    def outputs(self, inputs: Mapping[str, Array]) -> list[Array]:
-        """See :class:`Session`."""
+    def _outputs(self, inputs: Mapping[str, Array]) -> list[Array]:
         try:
-            return list(self._session.run(self._outputs, dict(inputs)))
+            return list(self._session.run(self._output_names, dict(inputs)))
         except Exception as failure:
             raise MeasurementError(f"onnxruntime cannot run it: {reason_of(failure)}") from failure
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from latbench.errors import MeasurementError
+from latbench.runtimes.inputs import Array, random_inputs
 from latbench.runtimes.onnxruntime import OnnxRuntime, session_options
-from latbench.runtimes.runtime import Array, Session, random_inputs, reason_of
+from latbench.runtimes.runtime import Session, reason_of
 from latbench.spaces.weights import with_weights
 from latbench.spaces.workload import Workload
 from latbench.target import Target
@@ -22,6 +23,7 @@ _CUDA: Provider = ("CUDAExecutionProvider", {"use_tf32": "0"})  # with TF32 it w
 class OnnxRuntimeCuda(OnnxRuntime):
     """ONNX Runtime's CUDA execution provider."""
 
+    distribution: ClassVar[str] = "onnxruntime-gpu"
     name: ClassVar[str] = "onnxruntime-cuda"
     device_kinds: ClassVar[tuple[str, ...]] = ("gpu", "soc")
     options: ClassVar[Mapping[str, str]] = {
@@ -33,7 +35,7 @@ class OnnxRuntimeCuda(OnnxRuntime):
         """See :class:`Runtime`."""
         missing = super().available()
         if missing is not None:
-            return f"{missing}-gpu"
+            return missing
         import onnxruntime
 
         if self.provider not in onnxruntime.get_available_providers():
@@ -91,7 +93,7 @@ class GpuSession(Session):
                     f"{wanted} does not start here; are the CUDA and cuDNN of this onnxruntime "
                     "installed?"
                 )
-            self._outputs = [output.name for output in self._session.get_outputs()]
+            self._output_names = [output.name for output in self._session.get_outputs()]
             self._binding = self._bound(random_inputs(workload.inputs))
         except MeasurementError:
             raise
@@ -107,7 +109,7 @@ class GpuSession(Session):
         for name in known.intersection(inputs):
             values = onnxruntime.OrtValue.ortvalue_from_numpy(inputs[name], "cuda", 0)
             binding.bind_ortvalue_input(name, values)
-        for name in self._outputs:
+        for name in self._output_names:
             binding.bind_output(name, "cuda", 0)
         return binding
 
@@ -119,8 +121,7 @@ class GpuSession(Session):
         except Exception as failure:
             raise _failed("cannot run", failure) from failure
 
-    def outputs(self, inputs: Mapping[str, Array]) -> list[Array]:
-        """See :class:`Session`."""
+    def _outputs(self, inputs: Mapping[str, Array]) -> list[Array]:
         try:
             binding = self._bound(inputs)
             self._session.run_with_iobinding(binding)

@@ -7,8 +7,6 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from importlib.metadata import version
-from importlib.util import find_spec
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,9 +14,11 @@ from onnx import ModelProto
 
 from latbench.errors import MeasurementError, UnavailableError
 from latbench.runtimes.attribution import attributed
+from latbench.runtimes.inputs import Array, random_inputs
 from latbench.runtimes.kernel import CompiledGraph, Kernel
 from latbench.runtimes.naming import as_shown, named
-from latbench.runtimes.runtime import PROFILED_RUNS, Array, Runtime, Session, random_inputs
+from latbench.runtimes.packages import obstacle, version_of
+from latbench.runtimes.runtime import PROFILED_RUNS, Runtime, Session
 from latbench.spaces.weights import with_weights
 from latbench.spaces.workload import Workload
 from latbench.target import PRECISIONS, Target
@@ -30,6 +30,7 @@ _COMPUTING = {"Convolution", "Deconvolution", "FullyConnected", "MatMul"}
 """Layers that the time goes to; others follow the precision of those around them."""
 _STORED = {"Const", "Input", "Output"}
 """Entries of the runtime graph that hold tensors and compute nothing."""
+_RAN = "EXECUTED"
 _PLACES = re.compile(
     r"Exception from|Check '|FrontEnd API failed|Model wasn't fully converted|Summary:"
     r"|-- .*message:$"
@@ -45,21 +46,11 @@ class OpenVino(Runtime):
 
     def available(self) -> str | None:
         """See :class:`Runtime`."""
-        if find_spec("openvino") is None:
-            return "the package openvino is not installed; run: pip install openvino"
-        try:
-            _core()
-        # A package that is there in part fails in any way; all of them are mended alike.
-        except Exception as failure:  # noqa: BLE001
-            return (
-                f"the package openvino does not load ({type(failure).__name__}: "
-                f"{_reason(failure)}); run: pip install --force-reinstall openvino"
-            )
-        return None
+        return obstacle("openvino", _core)
 
     def version(self) -> str:
         """See :class:`Runtime`."""
-        return version("openvino")
+        return version_of("openvino")
 
     def check(self, target: Target) -> None:
         """See :class:`Runtime`.
@@ -113,8 +104,7 @@ class OpenVinoSession(Session):
         """See :class:`Session`."""
         self._request.infer(share_outputs=True)
 
-    def outputs(self, inputs: Mapping[str, Array]) -> list[Array]:
-        """See :class:`Session`."""
+    def _outputs(self, inputs: Mapping[str, Array]) -> list[Array]:
         try:
             request = _request(self._compiled, inputs)
             request.infer(share_outputs=True)
@@ -130,7 +120,9 @@ class OpenVinoSession(Session):
             origins = _rename(model, proto)
             settings = {**self._settings, "PERF_COUNT": True}
             compiled = _core().compile_model(model, _DEVICE, settings)
-            times_ms, whole_ms = _profiled(_request(compiled, self._inputs), runs)
+            request = _request(compiled, self._inputs)
+            times_ms, whole_ms = _profiled(request, runs)
+            ran = {one.node_name for one in request.profiling_info if one.status.name == _RAN}
             layers = _layers(compiled)
         except Exception as failure:
             raise MeasurementError(f"openvino cannot profile it: {_reason(failure)}") from failure
@@ -145,8 +137,8 @@ class OpenVinoSession(Session):
                 precision=layer.precision,
             )
             for layer, computed in zip(layers, nodes, strict=True)
-            # What was inserted and takes no time did not run: it passes its input on as it is.
-            if computed or times_ms[layer.name]
+            # What was inserted and did not run passes its input on as it is.
+            if computed or layer.name in ran
         ]
         graph = CompiledGraph(tuple(kernels), tuple(shown[node] for node in folded), whole_ms)
         return graph.check(shown.values())

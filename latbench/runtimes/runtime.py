@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-import numpy.typing as npt
-
 from latbench.errors import UnavailableError, UsageError
 from latbench.registry import RUNTIMES, load, nearest
+from latbench.runtimes.inputs import Array, check_inputs
 from latbench.runtimes.kernel import CompiledGraph
 from latbench.spaces.workload import TensorSpec, Workload
 from latbench.target import Target
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
     from latbench.runtimes.run_times import RunTimes
     from latbench.timing import Clock
 
-Array = npt.NDArray[np.generic]
-
 PROFILED_RUNS = 20
 """Runs that the times of kernels are medians of, unless it is said otherwise."""
 
@@ -29,13 +25,18 @@ PROFILED_RUNS = 20
 class Session(ABC):
     """A compiled workload with its inputs in place.
 
+    The base class checks, the session computes: a subclass implements :meth:`run_once` and
+    :meth:`_outputs`.
+
     Attributes:
+        inputs: what the workload reads; :meth:`Runtime.compile` sets it.
         precision_run: the precision that the compiled graph really computes in.
         clock: what times the runs that :meth:`begin` begins, such as events of the device; None
             for the host's clock around :meth:`run_once`.
         build: what the compiler tells of the build, as JSON values, such as the engine's hash.
     """
 
+    inputs: tuple[TensorSpec, ...]
     precision_run: str = "fp32"
     clock: Clock | None = None
     build: Mapping[str, Any] = MappingProxyType({})
@@ -58,9 +59,19 @@ class Session(ABC):
         """
         return None
 
-    @abstractmethod
     def outputs(self, inputs: Mapping[str, Array]) -> list[Array]:
-        """Run the workload on ``inputs`` by name and return its outputs in order."""
+        """Run the workload on ``inputs`` by name and return its outputs in order.
+
+        Raises:
+            UsageError: an input is missing or unknown, or has another type or shape.
+            MeasurementError: the engine refused the run.
+        """
+        check_inputs(inputs, self.inputs)
+        return self._outputs(inputs)
+
+    @abstractmethod
+    def _outputs(self, inputs: Mapping[str, Array]) -> list[Array]:
+        """Return the outputs for ``inputs``, which have been checked."""
 
     def kernels(self, runs: int = PROFILED_RUNS) -> CompiledGraph:
         """Return the compiled graph, its times from ``runs`` profiled runs in another session.
@@ -184,7 +195,9 @@ class Runtime(ABC):
             MeasurementError: the engine refused the workload; the text is its reason.
         """
         self.check(target)
-        return self._compile(workload, target)
+        session = self._compile(workload, target)
+        session.inputs = workload.inputs
+        return session
 
     def reference(self, workload: Workload, target: Target) -> Session:
         """Return ``workload`` in fp32 with the weights that this runtime gives it.
@@ -217,16 +230,3 @@ def reason_of(failure: Exception) -> str:
     """Return the first line of what an engine says, or the name of its exception."""
     lines = [line.strip() for line in str(failure).splitlines() if line.strip()]
     return lines[0] if lines else type(failure).__name__
-
-
-def random_inputs(specs: tuple[TensorSpec, ...]) -> dict[str, Array]:
-    """Return inputs of ordinary values, the same for equal specs: normal floats, zero integers."""
-    rng = np.random.default_rng(7)
-    inputs: dict[str, Array] = {}
-    for spec in specs:
-        dtype = np.dtype(spec.dtype)
-        if dtype.kind in "biu":
-            inputs[spec.name] = np.zeros(spec.shape, dtype)
-        else:
-            inputs[spec.name] = rng.standard_normal(spec.shape).astype(dtype)
-    return inputs

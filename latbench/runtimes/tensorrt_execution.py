@@ -14,7 +14,7 @@ from latbench.errors import LatbenchError, MeasurementError
 from latbench.runtimes.cuda import Gpu
 from latbench.runtimes.cuda_graph import CudaGraph
 from latbench.runtimes.cuda_lane import CudaLane
-from latbench.runtimes.runtime import Array
+from latbench.runtimes.inputs import Array
 from latbench.runtimes.tensorrt_bindings import messages, reason
 from latbench.runtimes.tensorrt_engine import Engine
 

@@ -14,10 +14,11 @@ from latbench.errors import LatbenchError, MeasurementError
 from latbench.runtimes.cuda import gpu_for
 from latbench.runtimes.engine_cache import default_cache
 from latbench.runtimes.gpu_options import clock_for
+from latbench.runtimes.inputs import Array, random_inputs
 from latbench.runtimes.kernel import CompiledGraph
 from latbench.runtimes.naming import named
 from latbench.runtimes.run_times import RunTimes, run_times
-from latbench.runtimes.runtime import PROFILED_RUNS, Array, Session, random_inputs, reason_of
+from latbench.runtimes.runtime import PROFILED_RUNS, Session, reason_of
 from latbench.runtimes.tensorrt_bindings import bindings
 from latbench.runtimes.tensorrt_engine import Build, Engine, Place, at_shapes, engine_of
 from latbench.runtimes.tensorrt_execution import Execution
@@ -84,8 +85,7 @@ class TensorRtSession(Session):
         """See :class:`Session`."""
         self._execution.enqueue()
 
-    def outputs(self, inputs: Mapping[str, Array]) -> list[Array]:
-        """See :class:`Session`."""
+    def _outputs(self, inputs: Mapping[str, Array]) -> list[Array]:
         execution = self._execution
         try:
             execution.upload(execution.prepared(inputs))

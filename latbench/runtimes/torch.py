@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
-from importlib.util import find_spec
+from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from latbench.errors import MeasurementError, UsageError
+from latbench.errors import MeasurementError, UnavailableError, UsageError
 from latbench.registry import SPACES, load
 from latbench.runtimes.gpu_options import GPU_OPTIONS, clock_for, mode_of, refuse_unknown
+from latbench.runtimes.inputs import Array, random_inputs
 from latbench.runtimes.kernel import CompiledGraph
+from latbench.runtimes.packages import obstacle, require_library, require_part, version_of
 from latbench.runtimes.run_times import RunTimes, run_times
-from latbench.runtimes.runtime import (
-    PROFILED_RUNS,
-    Array,
-    Runtime,
-    Session,
-    is_processor,
-    random_inputs,
-)
+from latbench.runtimes.runtime import PROFILED_RUNS, Runtime, Session, is_processor
 from latbench.runtimes.torch_stage import stage_of, without_cuda
 from latbench.spaces.workload import Workload
 from latbench.target import Target
@@ -54,9 +48,8 @@ class TorchRuntime(Runtime):
 
     def available(self) -> str | None:
         """See :class:`Runtime`."""
-        if find_spec("torch") is None:
-            return "the package torch is not installed; run: pip install torch"
-        return None
+        # Loading PyTorch takes seconds, and the runtime is asked by commands that never run it.
+        return obstacle("torch", partial(require_library, "torch", "_C"))
 
     def available_on(self, device: str) -> str | None:
         """See :class:`Runtime`."""
@@ -64,15 +57,18 @@ class TorchRuntime(Runtime):
         if reason is not None or is_processor(device):
             return reason
         # The commonest reason, told without the seconds that it takes to load PyTorch.
-        if version("torch").endswith("+cpu"):
+        if version_of("torch").endswith("+cpu"):
             return without_cuda()
+        reason = _not_loaded()
+        if reason is not None:
+            return reason
         from latbench.runtimes.torch_card import missing
 
         return missing(device)
 
     def version(self) -> str:
         """See :class:`Runtime`."""
-        return version("torch")
+        return version_of("torch")
 
     def mode(self, options: Mapping[str, str]) -> str:
         """See :class:`Runtime`."""
@@ -94,12 +90,25 @@ class TorchRuntime(Runtime):
             raise UsageError(f"{of_gpus[0]} is an option for GPUs, not for the {target.device}")
 
     def _compile(self, workload: Workload, target: Target) -> Session:
+        reason = _not_loaded()
+        if reason is not None:
+            raise UnavailableError(reason)
+        return self._session(workload, target)
+
+    def _session(self, workload: Workload, target: Target) -> Session:
         return TorchSession(workload, target)
 
     def reference(self, workload: Workload, target: Target) -> Session:
         """See :class:`Runtime`; eager PyTorch, whose weights are drawn by torch."""
-        plain = dataclasses.replace(target, precision="fp32", options=(), mode="host")
-        return TorchSession(workload, plain)
+        plain = dataclasses.replace(
+            target, runtime=TorchRuntime.name, precision="fp32", options=(), mode="host"
+        )
+        return TorchRuntime().compile(workload, plain)
+
+
+def _not_loaded() -> str | None:
+    """Load PyTorch, which :meth:`TorchRuntime.available` leaves out; return why that fails."""
+    return obstacle("torch", partial(require_part, "torch", "nn"))
 
 
 class TorchSession(Session):
@@ -190,8 +199,7 @@ class TorchSession(Session):
         lane = self._stage.lane
         return None if lane is None else run_times(lane, self.begin, runs)
 
-    def outputs(self, inputs: Mapping[str, Array]) -> list[Array]:
-        """See :class:`Session`."""
+    def _outputs(self, inputs: Mapping[str, Array]) -> list[Array]:
         self._fill(inputs)
         self.begin()
         given: Array = self._output.float().cpu().numpy().copy()

@@ -38,7 +38,7 @@ class TorchCompile(TorchRuntime):
             reason = "torch.compile needs triton on a GPU; run: pip install triton"
         return reason or _without_compiler("C", "CC", "gcc")
 
-    def _compile(self, workload: Workload, target: Target) -> Session:
+    def _session(self, workload: Workload, target: Target) -> Session:
         return TorchCompileSession(workload, target)
 
 

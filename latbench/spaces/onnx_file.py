@@ -19,25 +19,30 @@ from onnx import (
 
 from latbench.errors import UsageError
 from latbench.spaces.identity import graph_id
+from latbench.spaces.input_shapes import NO_SHAPES, Shapes, fix_shapes
 from latbench.spaces.workload import TensorSpec, Workload
 
 _LARGEST_BYTES = 2**31 - 1
 
 
-def workload_from_file(path: Path, batch: int = 1) -> Workload:
-    """Return the model in ``path`` with its first dimension, where open, set to ``batch``.
+def workload_from_file(path: Path, batch: int = 1, shapes: Shapes = NO_SHAPES) -> Workload:
+    """Return the model in ``path`` with every shape of its inputs fixed.
+
+    Args:
+        path: the file.
+        batch: what first dimensions become that are open.
+        shapes: whole shapes of inputs that are open beyond that, by name.
 
     Raises:
         UsageError: no such file, not an ONNX model, an invalid one, weights that hold no data or
-            lie in another file, a shape that is open beyond the batch, or one of another batch.
+            lie in another file, a shape that stays open, contradicts the file or is of no input of
+            it, or one of another batch.
     """
     model = _parsed(path)
     tensors = {tensor.name for tensor in model.graph.initializer}
     _refuse_missing_weights(path, model)
     inputs = [value for value in model.graph.input if value.name not in tensors]
-    for value in inputs:
-        _fix_batch(path, value, batch)
-    _refuse_another_batch(path, inputs, batch)
+    fix_shapes(path, inputs, batch, shapes)
     # Declared inner shapes may be wrong or belong to another batch; runtimes infer them again.
     del model.graph.value_info[:]
     try:
@@ -113,33 +118,6 @@ def _tensors(part: GraphProto | FunctionProto) -> Iterator[TensorProto]:
             yield from attribute.tensors
             for graph in (attribute.g, *attribute.graphs):
                 yield from _tensors(graph)
-
-
-def _refuse_another_batch(path: Path, inputs: list[onnx.ValueInfoProto], batch: int) -> None:
-    shape = inputs[0].type.tensor_type.shape.dim if inputs else ()
-    # A latency at the file's own batch must not pass for one at the batch asked for.
-    if shape and shape[0].dim_value != batch:
-        fixed = shape[0].dim_value
-        raise UsageError(
-            f"{path}: the first dimension of the input {inputs[0].name!r} is fixed at {fixed}, "
-            f"not {batch}; say --batch {fixed}, or export the model with an open batch"
-        )
-
-
-def _fix_batch(path: Path, value: onnx.ValueInfoProto, batch: int) -> None:
-    if not value.type.HasField("tensor_type") or not value.type.tensor_type.HasField("shape"):
-        raise UsageError(
-            f"{path}: the input {value.name!r} has no tensor shape; export it with one"
-        )
-    for position, dim in enumerate(value.type.tensor_type.shape.dim):
-        if dim.HasField("dim_value") and dim.dim_value > 0:
-            continue
-        if position:
-            raise UsageError(
-                f"{path}: dimension {position} of the input {value.name!r} is open "
-                f"({dim.dim_param or dim.dim_value!r}); export the model with fixed shapes"
-            )
-        dim.dim_value = batch
 
 
 def _spec(path: Path, value: onnx.ValueInfoProto) -> TensorSpec:

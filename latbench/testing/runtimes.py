@@ -25,8 +25,8 @@ from onnx import ModelProto, load_model_from_string
 from latbench import registry
 from latbench.errors import MeasurementError, UnavailableError, UsageError
 from latbench.runtimes import CompiledGraph, Runtime, Session, random_inputs
+from latbench.runtimes.inputs import Array
 from latbench.runtimes.naming import named
-from latbench.runtimes.runtime import Array
 from latbench.spaces import Block, SearchSpace, Sum, Workload
 from latbench.spaces.weights import with_weights
 from latbench.target import PRECISIONS, Target
@@ -193,6 +193,29 @@ class RuntimeSuite(ABC):
         np.testing.assert_array_equal(first, kept)
         self._assert_same(again, first)
         assert (other != first).any()
+
+    def test_other_inputs_are_refused(self, runtime: Runtime, target: Target) -> None:
+        """What has another type, shape or name is a UsageError: nothing is cast or broadcast."""
+        workload = _workload("block")
+        session = runtime.compile(workload, target)
+        inputs = random_inputs(workload.inputs)
+        ((name, values),) = inputs.items()
+        (before,) = session.outputs(inputs)
+        wrong = {
+            "float64": values.astype(np.float64),
+            "int32": values.astype(np.int32),
+            r"\(1, \d+, \d+, 1\)": values[..., :1],
+            r"\(\d+, \d+, \d+\), ": values[0],
+            r"\(2, ": np.concatenate([values, values]),
+        }
+        for says, given in wrong.items():
+            with pytest.raises(UsageError, match=f"{name!r}.* {says}"):
+                session.outputs({name: given})
+        for others in ({}, {"no such input": values}, {**inputs, "no such input": values}):
+            with pytest.raises(UsageError, match=repr(name)):
+                session.outputs(others)
+        (after,) = session.outputs(inputs)
+        np.testing.assert_array_equal(after, before)
 
     def test_equal_workloads_get_equal_weights(self, runtime: Runtime, target: Target) -> None:
         """A workload compiled twice computes the same: its values do not depend on the process."""

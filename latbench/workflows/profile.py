@@ -18,6 +18,7 @@ from latbench.profiling.subjects import Subject, block_subjects, model_subject, 
 from latbench.profiling.sweep import Instance, Sweep, SweepResult, in_turns
 from latbench.runtimes import CompiledGraph
 from latbench.spaces import SearchSpace
+from latbench.spaces.input_shapes import Shapes
 from latbench.store import Store
 from latbench.store.rows import MeasurementRow
 from latbench.target import Target
@@ -105,6 +106,7 @@ class Wanted:
         models: ONNX files.
         seed: of the draw.
         kernels: whether to ask for the compiled graph of each model.
+        shapes: whole shapes of inputs that models leave open beyond the batch, by name.
     """
 
     space: SearchSpace | None = None
@@ -114,6 +116,7 @@ class Wanted:
     models: Sequence[Path] = ()
     seed: int = 0
     kernels: bool = False
+    shapes: Shapes = field(default_factory=dict)
 
 
 Prepared = Mapping[int, Sequence[Subject]]
@@ -222,7 +225,8 @@ def _summed(tick: Tick, count: int) -> list[Tick]:
 
 def _subjects(wanted: Wanted, batch: int, tick: Tick) -> list[Subject]:
     makers: list[Callable[[], list[Subject]]] = [
-        partial(lambda path: [model_subject(path, batch)], path) for path in wanted.models
+        partial(lambda path: [model_subject(path, batch, wanted.shapes)], path)
+        for path in wanted.models
     ]
     space = wanted.space
     if space is not None:

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,23 @@ def test_a_runtime_without_a_module_is_not_part_of_latbench(run: Run) -> None:
     assert {row["reason"] for row in rows} <= {"not part of this version of latbench"}
 
 
+def test_a_package_that_is_installed_in_part_is_no_defect_of_latbench(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every runtime that needs it says so, and the other devices and runtimes are listed."""
+    (tmp_path / "onnxruntime").mkdir()
+    broken = "raise ImportError('libonnxruntime.so.1: no such file')"
+    (tmp_path / "onnxruntime" / "__init__.py").write_text(broken, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "onnxruntime", raising=False)
+    found = document(run("devices", "--json"))["devices"]
+    rows = [row for device in found for row in device["runtimes"]]
+    of_it = [row["reason"] for row in rows if row["name"].startswith("onnxruntime")]
+    assert len(of_it) > 1
+    assert all("onnxruntime does not load (ImportError: libonnxr" in reason for reason in of_it)
+    assert any(row["available"] for row in rows)
+
+
 def test_plugins(run: Run) -> None:
     """Every registered plug-in is a row."""
     rows = document(run("plugins", "--json"))["plugins"]
@@ -111,9 +129,8 @@ def test_doctor(run: Run) -> None:
     checks = document(run("doctor", "--json", "--seconds", "0.1"))["checks"]
     names = [check["name"] for check in checks]
     assert len(set(names)) == len(names)
-    assert {"clock resolution", "load", "steal", "governor", "swapping", "repeatability"} <= set(
-        names
-    )
+    looked_at = {"clock resolution", "load", "steal", "governor", "swapping"}
+    assert looked_at | {"repeatability", "drift"} <= set(names)
     for check in checks:
         assert set(check) == {"name", "ok", "value", "advice"}
         assert check["ok"] in (True, False, None)

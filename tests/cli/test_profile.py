@@ -65,6 +65,10 @@ def test_half_of_the_work_is_not_done_twice(
         ("--budget 5", "'5' has no unit; write 5ms"),
         ("--model net.onnx --space fbnet", "add --blocks or --networks N"),
         ("--networks 1 --space digits-mobilnet", "did you mean 'digits-mobilenet'?"),
+        ("--input-shape image=1,3,8,8", "--input-shape is for ONNX files; add --model F.onnx"),
+        ("--model n.onnx --input-shape image", "'image' is not NAME=SIZE,SIZE,…"),
+        ("--model n.onnx --input-shape image=1,3,0", "such as image=1,3,224,224"),
+        ("--model n.onnx --input-shape a=1 --input-shape a=2", "gives 'a' more than once"),
         ("--networks 1 --device v100", "no v100 here"),
         ("--networks 1 --runtime onnxruntime:fp16", "no precision 'fp16'"),
         ("--networks 1 --protocol fast", "'--protocol'"),
@@ -214,6 +218,29 @@ def test_outputs_far_from_fp32_are_noted(run: Run, monkeypatch: pytest.MonkeyPat
     done = run("profile", *QUICK, *amount)
     assert "torch amp: its outputs are" in done.err
     assert "from those in fp32 (relative L2)" in done.err
+
+
+def test_shapes_that_a_file_leaves_open(run: Run) -> None:
+    """They are said on the command line; without them the input and its open sizes are named."""
+    make = helper.make_tensor_value_info
+    shape: list[str | int | None] = ["batch", 3, "height", "width"]
+    given, gives = (make(name, TensorProto.FLOAT, shape) for name in ("in:0", "out"))
+    nodes = [helper.make_node("Relu", ["in:0"], ["out"])]
+    graph = helper.make_graph(nodes, "g", [given], [gives])
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), "open.onnx")
+    options = ("profile", "--model", "open.onnx", "--protocol", "quick", "--json")
+    refused = run(*options)
+    assert (refused.code, refused.out) == (2, "")
+    assert "'in:0' (batch,3,height,width) is open in dimension 2 and 3" in refused.err
+    assert not Path("latbench.db").exists()
+    found = [
+        json.loads(run(*options, "--input-shape", f"in:0=1,3,{size},{size}").out)
+        for size in (8, 16, 8)
+    ]
+    small, large, again = (one["rows"][0]["workload"] for one in found)
+    assert small == again != large
+    assert [one["measured"] for one in found] == [1, 1, 0]
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ ODD_RUNTIME = textwrap.dedent('''
     import sys
     import time
 
+    from latbench.errors import UnavailableError
     from latbench.runtimes import Runtime, Session
     from latbench.runtimes.run_times import RunTimes
 
@@ -57,6 +58,8 @@ ODD_RUNTIME = textwrap.dedent('''
             raise RuntimeError(*map(os.environ.get, names))
         if what == "affinity":
             raise RuntimeError(f"it may use {len(os.sched_getaffinity(0))} CPUs")
+        if what == "lack":
+            raise UnavailableError("no engine")
         if what == "raise":
             raise RuntimeError("the engine\\nhas no \\x00 \\udcff such kernel")
         if what == "print":
@@ -96,7 +99,7 @@ ODD_RUNTIME = textwrap.dedent('''
             act(self.name, "run")
             time.sleep(self.pause_s)
 
-        def outputs(self, inputs):
+        def _outputs(self, inputs):
             return []
 
 

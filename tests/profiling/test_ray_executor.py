@@ -135,6 +135,15 @@ def test_what_a_worker_does_is_never_tried_again(task: Task) -> None:
     assert len(stage.groups) == 1
 
 
+def test_a_runtime_that_does_not_work_there_is_not_tried_again(task: Task) -> None:
+    """The same node would say the same once more."""
+    reason = "the runtime odd does not work here: no engine"
+    stage = Stage([done("x"), {"type": "unavailable", "reason": reason}], [ENDED])
+    with pytest.raises(UnavailableError, match=f"the node of the device says: {reason}"):
+        RayExecutor(stage, say=print).run(task, lambda *_: None)
+    assert len(stage.groups) == 1
+
+
 def test_another_instance_of_the_device_is_not_taken(task: Task) -> None:
     """A sweep stays on the instance that it began on, wherever in the list that is."""
     stage = Stage([ENDED], instances={"a": "i1:another", "b": "i1:one"})

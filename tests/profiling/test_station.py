@@ -34,7 +34,7 @@ def all_of(station: Station) -> list[Message]:
     """Return everything that a station says until its task has ended."""
     said: list[Message] = []
     deadline = time.monotonic() + PATIENCE_S
-    while not said or said[-1]["type"] not in ("ended", "broken"):
+    while not said or said[-1]["type"] not in ("ended", "unavailable", "broken"):
         assert time.monotonic() < deadline
         said += station.messages(1.0)
     return said
@@ -103,6 +103,20 @@ def test_a_machine_that_cannot_run_it_is_no_result(
     station.start(request(task, "p", Path()), limits_message(Limits()), "i1:station")
     reason = "OSError: [Errno 28] No space left on device"
     assert all_of(station) == [{"type": "broken", "reason": reason}]
+
+
+def test_a_runtime_that_does_not_work_is_told(
+    odd: Target, fast: Protocol, named: Callable[..., Subject], tmp_path: Path
+) -> None:
+    """It is no result, and nothing that a second trial would change."""
+    lacking, fixed = named("lack at compile").workload, named("sentinel").workload
+    task = Task(odd, "i1:station", fast, {"job": lacking}, {"job": {}}, fixed)
+    station = Station(tmp_path)
+    for name, model in models(task):
+        station.keep(name, model)
+    station.start(request(task, "p", Path()), limits_message(Limits()), "i1:station")
+    reason = "the runtime odd does not work here: no engine"
+    assert all_of(station)[-1] == {"type": "unavailable", "reason": reason}
 
 
 def test_the_environment_is_that_of_the_machine() -> None:

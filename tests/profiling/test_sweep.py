@@ -15,6 +15,7 @@ import pytest
 
 from latbench.errors import StoreError, UsageError
 from latbench.profiling.channel import pack_times
+from latbench.profiling.child import KILLED
 from latbench.profiling.ledger import Ledger
 from latbench.profiling.process import Report, Task
 from latbench.profiling.recording import Recorder
@@ -31,8 +32,9 @@ Measure = Callable[..., SweepResult]
 class Stage:
     """An executor that plays what its subjects' names say.
 
-    That is ``dies``, ``fails``, ``sways`` (every other process measures 3 % more), ``unquiet`` (a
-    third of its samples are not quiet) or neither.
+    That is ``dies``, ``killed N`` (from outside, in its first N processes), ``fails``, ``sways``
+    (every other process measures 3 % more), ``unquiet`` (a third of its samples are not quiet) or
+    neither.
 
     Attributes:
         groups: the names of each task's subjects, in the order of the tasks.
@@ -54,6 +56,8 @@ class Stage:
         self.groups.append(sorted(names.values()))
         self.before.append({names[job]: len(medians) for job, medians in task.before.items()})
         process = f"{self.name}{len(self.groups)}"
+        if any(map(self._is_killed, names.values())):
+            return KILLED
         for job, name in names.items():
             report(process, {"type": "compiling", "job": job})
             if name.startswith("fails"):
@@ -82,6 +86,11 @@ class Stage:
             level = self.sentinel_ms + 0.001 * number
             report(process, {"type": "sentinel", "values_ms": [level], "samples": 1, "quiet": 1})
         return None
+
+    def _is_killed(self, name: str) -> bool:
+        if not name.startswith("killed"):
+            return False
+        return sum(name in group for group in self.groups) <= int(name.split()[1])
 
     def _round(self, job: str, number: int, name: str) -> dict[str, object]:
         more = 60_000 * (len(self.groups) % 2) if name.startswith("sways") else 0
@@ -307,6 +316,53 @@ def test_the_last_one_unfinished_is_the_guilty(
     result = measure([named("dies")])
     assert result.failed == {result.jobs[0]: "its process was killed by SIGSEGV"}
     assert stage.groups == [["dies"]]
+
+
+@pytest.mark.parametrize("company", [[], ["a", "b"]])
+def test_who_is_killed_from_outside_is_innocent_at_first(
+    measure: Measure, named: Named, stage: Stage, company: list[str]
+) -> None:
+    """A kill that comes once, from whoever it was, is made up for by another process."""
+    times = 1 if not company else 2  # once among others, and once alone
+    result = measure([named(name) for name in [f"killed {times}", *company]])
+    assert result.failed == {}
+    assert result.measured == result.jobs
+    alone = [group for group in stage.groups if group == [f"killed {times}"]]
+    assert len(alone) >= 2
+
+
+def test_who_is_killed_each_time_fails(measure: Measure, named: Named, stage: Stage) -> None:
+    """As the kernel kills what needs more memory than there is; its company is measured."""
+    result = measure([named("killed 9"), named("a")])
+    assert result.measured == [result.jobs[1]]
+    (reason,) = result.failed.values()
+    assert reason.startswith("its process was killed by SIGKILL again when it ran alone")
+    assert "memory" in reason
+    assert [group for group in stage.groups if "killed 9" in group] == [
+        ["a", "killed 9"],
+        ["killed 9"],
+        ["killed 9"],
+    ]
+
+
+def test_a_kill_after_the_budget_is_not_a_failure(
+    measure: Measure, named: Named, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no time for another process: the next sweep measures what is missing."""
+    now = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0])
+    monkeypatch.setattr("latbench.profiling.sweep.time", clock)
+
+    class Slow(Stage):
+        def run(self, task: Task, report: Report) -> str | None:
+            now[0] += 11.0
+            return super().run(task, report)
+
+    subject = named("killed 1")
+    result = measure([subject], executor=Slow(), budget_s=10.0)
+    assert "budget" in result.failed[result.jobs[0]]
+    assert store.attempts(result.jobs[0]) == []
+    assert measure([subject], executor=Stage("q")).failed == {}
 
 
 def test_failures_are_repeated_on_request_alone(

@@ -23,9 +23,10 @@ import numpy as np
 import pytest
 
 import latbench
-from latbench.errors import MeasurementError
-from latbench.profiling.child import Limits
-from latbench.profiling.process import LocalExecutor, Task
+from latbench.errors import MeasurementError, UnavailableError
+from latbench.profiling.channel import Message
+from latbench.profiling.child import KILLED, Limits
+from latbench.profiling.process import LocalExecutor, Report, Task
 from latbench.profiling.subjects import (
     Subject,
     block_subjects,
@@ -141,6 +142,86 @@ def test_a_worker_that_segfaults_takes_nobody_along(
     result = Sweep(store, odd, instance, once).run(subjects)
     assert result.failed == {result.jobs[1]: "its process was killed by SIGSEGV"}
     assert result.measured == [result.jobs[0]]
+
+
+class Killer(LocalExecutor):
+    """Kills its first workers from outside, each in the middle of its first subject.
+
+    Attributes:
+        left: how many of them, from now on.
+        tasks: how many workers were started.
+    """
+
+    def __init__(self, left: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
+        self.left, self.tasks = left, 0
+        self._mark = uuid.uuid4().hex
+        monkeypatch.setenv("MARK", self._mark)  # seen in workers alone: this process had started
+
+    def run(self, task: Task, report: Report) -> str | None:
+        self.tasks += 1
+        kills = self.left > 0
+        self.left -= 1
+
+        def watched(process: str, message: Message) -> None:
+            nonlocal kills
+            report(process, message)
+            if kills and message["type"] == "round":
+                kills = False
+                (worker,) = processes_marked(self._mark)
+                os.kill(worker, signal.SIGKILL)
+
+        return super().run(task, watched)
+
+
+def test_a_worker_that_is_killed_once_costs_nothing(
+    store: Store,
+    odd: Target,
+    instance: Instance,
+    once: Protocol,
+    named: Named,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its only subject is measured in the same sweep, and the rounds it had are kept."""
+    protocol = dataclasses.replace(once, rounds_min=30, rounds_max=30, taint_limit=0.99)
+    killer = Killer(1, monkeypatch)
+    result = Sweep(store, odd, instance, protocol, executor=killer).run([named("slow")])
+    assert result.failed == {}
+    assert result.measured == result.jobs
+    assert killer.tasks == 2
+    counts = Counter(row.process for row in store.rounds(result.jobs[0])).values()
+    assert min(counts) < protocol.rounds_least <= max(counts)
+    assert Sweep(store, odd, instance, protocol).run([named("slow")]).reused == result.jobs
+
+
+def test_a_worker_that_is_killed_each_time_is_a_failure(
+    store: Store,
+    odd: Target,
+    instance: Instance,
+    once: Protocol,
+    named: Named,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the kernel kills for want of memory does not hold the sweep up for ever."""
+    protocol = dataclasses.replace(once, rounds_min=30, rounds_max=30, taint_limit=0.99)
+    killer = Killer(9, monkeypatch)
+    result = Sweep(store, odd, instance, protocol, executor=killer).run([named("slow")])
+    (reason,) = result.failed.values()
+    assert reason.startswith(f"{KILLED} again when it ran alone")
+    assert killer.tasks == 2
+
+
+def test_a_runtime_that_does_not_work_is_no_result(
+    store: Store, odd: Target, instance: Instance, once: Protocol, named: Named
+) -> None:
+    """An engine that is not there ends the sweep; nothing is stored against its subjects."""
+    missing, good = named("lack at compile"), named("good")
+    with pytest.raises(UnavailableError, match="the runtime odd does not work here: no engine"):
+        Sweep(store, odd, instance, once).run([missing, good])
+    mended = dataclasses.replace(missing, workload=dataclasses.replace(missing.workload, name="w"))
+    result = Sweep(store, odd, instance, once).run([mended, good])
+    assert result.measured == result.jobs
+    assert result.failed == {}
 
 
 def test_a_worker_that_exits_says_its_last_words(
@@ -321,16 +402,23 @@ SCRIPT = textwrap.dedent("""
 """)
 
 
-def processes_marked(mark: str) -> list[str]:
-    """Return the command lines of the processes that inherited ``mark``."""
-    found = []
+def processes_marked(mark: str) -> dict[int, str]:
+    """Return the command lines of the processes that inherited ``mark``, by their ids."""
+    found = {}
     for folder in Path("/proc").iterdir():
         try:
             if folder.name.isdigit() and mark.encode() in (folder / "environ").read_bytes():
-                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+                line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                found[int(folder.name)] = line
         except OSError:
             continue  # it has ended in the meantime, or is another user's
     return found
+
+
+def workers_marked(mark: str) -> list[int]:
+    """Return the ids of the workers among them."""
+    marked = processes_marked(mark).items()
+    return [pid for pid, command in marked if "latbench.profiling.worker" in command]
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
@@ -426,7 +514,7 @@ def test_a_worker_that_hangs_ends_with_its_sweep(
     main = start(mark, once, ["hang at compile"])
     hangs = tmp_path / "hangs"
     wait_until(lambda: hangs.exists() and hangs.read_text() != "", "hanging worker")
-    assert any("latbench.profiling.worker" in command for command in processes_marked(mark))
+    assert workers_marked(mark)
     main.kill()
     main.wait(PATIENCE_S)
     wait_until(lambda: not processes_marked(mark), "end of the worker")
@@ -437,24 +525,35 @@ def test_a_sweep_that_is_killed_again_and_again_loses_nothing(
     store: Store,
     odd: Target,
     instance: Instance,
-    fast: Protocol,
+    once: Protocol,
     named: Named,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whatever was committed stays as it was, and is not measured again, whenever it is killed."""
-    names = [f"job {number}" for number in range(40)]
-    jobs = [JobRow(odd.key, instance.id, named(name).workload.id, fast.name).id for name in names]
+    """Whatever was committed stays, and is not measured again, whoever of it is killed when."""
+    protocol = dataclasses.replace(once, rounds_min=2, rounds_max=2, warmup_cap_ms=2)
+    names = [f"job {number}" for number in range(500)]
+    jobs = [
+        JobRow(odd.key, instance.id, named(name).workload.id, protocol.name).id for name in names
+    ]
     # A round is committed before it is told, so that what was told must be there.
     rng = random.Random(0)
     before: dict[str, dict[tuple[str, int], bytes]] = {job: {} for job in jobs}
     done: set[str] = set()
-    for _ in range(4):
-        main = start(uuid.uuid4().hex, fast, names, 8)
-        told = [main.stdout.readline().decode().split() for _ in range(rng.randint(1, 150))]  # type: ignore[union-attr]
+    for _ in range(3):
+        mark = uuid.uuid4().hex
+        main = start(mark, protocol, names, 64)
+        told = [main.stdout.readline() for _ in range(rng.randint(1, 400))]  # type: ignore[union-attr]
+        # The second time it is likely to be one of the workers that look for the guilty.
+        for _ in range(2):
+            for worker in workers_marked(mark):
+                with contextlib.suppress(ProcessLookupError):  # it had come to its end by itself
+                    os.kill(worker, signal.SIGKILL)
+            told += [main.stdout.readline() for _ in range(rng.randint(1, 6))]  # type: ignore[union-attr]
         main.kill()
-        told += [line.decode().split() for line in main.stdout.readlines()[:-1]]  # type: ignore[union-attr]
+        told += main.stdout.readlines()[:-1]  # type: ignore[union-attr]
         main.wait(PATIENCE_S)
         after = {job: rounds_of(store, job) for job in jobs}
-        for kind, job, *which in filter(None, told):
+        for kind, job, *which in filter(None, (line.decode().split() for line in told)):
             if kind == "round":
                 assert (which[0], int(which[1])) in after[job]
             else:
@@ -465,7 +564,8 @@ def test_a_sweep_that_is_killed_again_and_again_loses_nothing(
                 assert before[job] == after[job]
         before, done = after, store.measured(jobs)
     assert done < set(jobs)  # or it was killed too late to show anything
-    result = Sweep(store, odd, instance, fast).run([named(name) for name in names])
+    monkeypatch.setattr("latbench.profiling.sweep.GROUP_SIZE", 64)
+    result = Sweep(store, odd, instance, protocol).run([named(name) for name in names])
     assert result.failed == {}
     assert set(result.reused) == done
     assert set(result.measured) == set(jobs) - done

@@ -198,7 +198,7 @@ def torch_with_cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeTorchCuda]:
         assert hasattr(torch.cuda, name), f"torch.cuda has no {name}"
         monkeypatch.setattr(torch.cuda, name, value)
     monkeypatch.setattr(torch.version, "cuda", "12.6")
-    monkeypatch.setattr(runtime, "version", lambda name: "2.7.1+cu126")
+    monkeypatch.setattr(runtime, "version_of", lambda name: "2.7.1+cu126")
     monkeypatch.setattr(torch_card, "_FLUSHED_BYTES", 2**12)  # the host would take its time
     # The profiler of this build sees no card. What it tells of the host is mostly its own time.
     monkeypatch.setattr(torch_profile, "profile", _profile(machine))

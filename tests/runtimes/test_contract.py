@@ -7,12 +7,15 @@ from typing import ClassVar
 import pytest
 from onnx import ModelProto
 
+import latbench
+from latbench.errors import UnavailableError
 from latbench.runtimes import Runtime
 from latbench.runtimes.onnxruntime import OnnxRuntime
 from latbench.runtimes.onnxruntime_gpu import OnnxRuntimeCuda, OnnxRuntimeTensorRt
 from latbench.runtimes.openvino import OpenVino
 from latbench.runtimes.torch_compile import TorchCompile
 from latbench.spaces import Workload
+from latbench.target import Target
 from latbench.testing.runtimes import RuntimeSuite
 from tests.runtimes.torch_suite import TorchSuite
 
@@ -41,8 +44,38 @@ class TestOnnxRuntimeTensorRt(RuntimeSuite):
 
 
 class TestOpenVino(RuntimeSuite):
+    precision: ClassVar[str] = "fp32"
+
+    @pytest.fixture(autouse=True)
+    def able(self) -> None:
+        """Skip what the processor does not compute in."""
+        if OpenVino().available() is None:
+            try:
+                OpenVino().target(self.device, self.precision)
+            except UnavailableError as lacking:
+                pytest.skip(str(lacking))
+
     def make_runtime(self) -> Runtime:
         return OpenVino()
+
+    def make_target(self, runtime: Runtime, batch: int = 1) -> Target:
+        return runtime.target(self.device, self.precision, batch)
+
+    def test_it_computes_in_what_was_asked_for(self, runtime: Runtime, target: Target) -> None:
+        """The precision is read back from the compiled network."""
+        space = latbench.space("digits-mobilenet", image_size=16)
+        session = runtime.compile(space.network_workload([1] * 8), target)
+        assert session.precision_run == self.precision
+
+
+class TestOpenVinoBf16(TestOpenVino):
+    precision: ClassVar[str] = "bf16"
+    tolerance: ClassVar[float] = 0.05  # eight bits, and depth adds up their errors
+
+
+class TestOpenVinoFp16(TestOpenVino):
+    precision: ClassVar[str] = "fp16"
+    tolerance: ClassVar[float] = 0.01  # eleven bits
 
 
 class TestTorch(TorchSuite):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 import pytest
 
+from latbench.errors import UsageError
 from latbench.runtimes import random_inputs
+from latbench.runtimes.inputs import check_inputs
 from latbench.spaces import TensorSpec
 
 
@@ -37,3 +41,36 @@ def test_equal_specs_get_equal_inputs() -> None:
     for name in "ab":
         np.testing.assert_array_equal(first[name], second[name])
     assert (first["a"] != first["b"]).all()
+
+
+SPECS = (TensorSpec("image", (1, 3), "float32"), TensorSpec("ids", (2,), "int64"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (
+            {"image": np.zeros((1, 3))},
+            r"'image' holds float64, and the workload reads float32; convert it with .astype\('fl",
+        ),
+        ({"image": np.zeros((1, 3), ">f4")}, "'image' holds >f4"),
+        ({"ids": np.zeros(2, np.int32)}, "'ids' holds int32, and the workload reads int64"),
+        ({"image": np.zeros((3,), np.float32)}, r"'image' has the shape \(3,\), .* reads \(1, 3\)"),
+        ({"ids": [0, 1]}, "'ids' is a list; give a NumPy array of int64"),
+        ({"idds": np.zeros(2)}, "are 'image', 'ids', not 'image', 'ids', 'idds'; give each"),
+    ],
+)
+def test_what_the_workload_does_not_read_is_refused(changes: dict[str, Any], says: str) -> None:
+    """The value is in the message, with what is read in its place."""
+    right = random_inputs(SPECS)
+    check_inputs(right, SPECS)
+    with pytest.raises(UsageError, match=says) as refused:
+        check_inputs({**right, **changes}, SPECS)
+    assert "\n" not in str(refused.value)
+
+
+def test_no_inputs_are_the_inputs_of_nothing() -> None:
+    """What is missing is named; a workload without inputs takes none."""
+    with pytest.raises(UsageError, match="are 'image', 'ids', not none"):
+        check_inputs({}, SPECS)
+    check_inputs({}, ())

@@ -11,7 +11,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 import latbench
 from latbench.errors import MeasurementError, UnavailableError
-from latbench.runtimes import CompiledGraph, Kernel, random_inputs
+from latbench.runtimes import CompiledGraph, Kernel, packages, random_inputs
 from latbench.runtimes import openvino as module
 from latbench.runtimes.openvino import OpenVino, OpenVinoSession
 from latbench.spaces import TensorSpec, Workload
@@ -81,7 +81,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert reason is not None
     assert "ImportError: libopenvino.so is not here)" in reason
     assert "pip install --force-reinstall openvino" in reason
-    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    monkeypatch.setattr(packages, "find_spec", lambda name: None)
     assert str(OpenVino().available()).endswith("run: pip install openvino")
 
 
@@ -179,11 +179,12 @@ def test_odd_names_come_back() -> None:
 
 
 def test_inserted_kernels_have_no_nodes() -> None:
-    """A change of layout is nobody's work, and takes time."""
-    graph = compiled(workload_of(odd_model())).kernels(runs=20)
-    inserted = [kernel for kernel in graph.kernels if kernel.inserted]
-    assert {kernel.kind for kernel in inserted} <= {"Reorder", "Convert", "Transpose"}
-    assert all(kernel.time_ms for kernel in inserted)
+    """A change of layout is nobody's work; it is told where it ran, however short it is."""
+    for runs in (1, 20):
+        graph = compiled(workload_of(odd_model())).kernels(runs)
+        inserted = [kernel for kernel in graph.kernels if kernel.inserted]
+        assert {kernel.kind for kernel in inserted} <= {"Reorder", "Convert", "Transpose"}
+        assert all(kernel.time_ms is not None for kernel in inserted)
 
 
 def test_a_network_that_is_constant_has_no_kernels() -> None:

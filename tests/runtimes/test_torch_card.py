@@ -290,7 +290,6 @@ def test_inductor_needs_triton_and_a_compiler_for_a_card(
     monkeypatch: pytest.MonkeyPatch, card: FakeTorchCuda
 ) -> None:
     """Not the C++ compiler that it needs for a processor."""
-    monkeypatch.setattr(torch_runtime, "find_spec", lambda name: SimpleNamespace())
     monkeypatch.setattr(torch_compile_module(), "find_spec", lambda name: None)
     assert TorchCompile().available_on("v100") == (
         "torch.compile needs triton on a GPU; run: pip install triton"

@@ -96,6 +96,54 @@ def test_a_fixed_batch_is_not_taken_for_another(tmp_path: Path) -> None:
         workload_from_file(path, 8)
 
 
+def test_open_shapes_are_those_that_are_given(tmp_path: Path) -> None:
+    """Each shape is a workload of its own, that of a file in which it is fixed, and runs."""
+    path = save(tiny("n", 3, "height", "width"), tmp_path / "open.onnx")
+    small, wide = (
+        workload_from_file(path, batch, {"image": (batch, 3, *size)})
+        for batch, size in ((1, (8, 8)), (2, (8, 16)))
+    )
+    assert [spec.shape for spec in (*small.inputs, *wide.inputs)] == [(1, 3, 8, 8), (2, 3, 8, 16)]
+    assert small.id == workload_from_file(save(tiny(1, 3, 8, 8), tmp_path / "fixed.onnx")).id
+    assert small.id != wide.id
+    runtime = OnnxRuntime()
+    session = runtime.compile(wide, runtime.target("cpu", batch=2))
+    (output,) = session.outputs(random_inputs(wide.inputs))
+    assert output.shape == (2, 2, 8, 16)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "batch", "message"),
+    [
+        (
+            {"imag": (1, 3, 8, 8)},
+            1,
+            "has no input 'imag', .* its inputs: 'image'; did you mean 'image'",
+        ),
+        (
+            {"image": (3, 8, 8)},
+            1,
+            r"'image' has 4 dimensions \(n,3,height,8\), and the shape 3,8,8 has 3; give one",
+        ),
+        (
+            {"image": (1, 1, 8, 8)},
+            1,
+            "dimension 1 of the input 'image' is fixed at 3, and the shape 1,1,8,8 says 1; give 3",
+        ),
+        ({"image": (4, 3, 8, 8)}, 1, "'image' is given as 4, not 1; say --batch 4$"),
+        ({"image": (1, 3, 8, 8)}, 4, "'image' is given as 1, not 4; say --batch 1$"),
+    ],
+)
+def test_shapes_that_contradict_the_file_are_refused(
+    tmp_path: Path, shapes: dict[str, tuple[int, ...]], batch: int, message: str
+) -> None:
+    """What is fixed stays, every dimension has a size, and the batch is the target's."""
+    path = save(tiny("n", 3, "height", 8), tmp_path / "open.onnx")
+    with pytest.raises(UsageError, match=message) as refused:
+        workload_from_file(path, batch, shapes)
+    assert str(refused.value).startswith(str(path))
+
+
 def test_the_name_of_a_file_does_not_count(tmp_path: Path) -> None:
     """Two files of one graph are one workload."""
     one, other = (save(tiny(), tmp_path / f"{name}.onnx") for name in "ab")
@@ -205,8 +253,12 @@ def without_output() -> ModelProto:
         (dangling, "not a valid ONNX model"),
         (without_shape, "'image' has no tensor shape"),
         (without_output, "not a valid ONNX model|has no output"),
-        (lambda: tiny(1, 3, "height", 8), r"dimension 2 of the input 'image' is open \('height'\)"),
-        (lambda: tiny(1, 3, 8, -1), "dimension 3 of the input 'image' is open"),
+        (
+            lambda: tiny("n", 3, "height", -1),
+            r"'image' \(n,3,height,\?\) is open in dimension 2 and 3; "
+            r"say --input-shape image=1,3,SIZE,SIZE$",
+        ),
+        (lambda: tiny(1, 3, 8, -1), r"'image' \(1,3,8,\?\) is open in dimension 3"),
         (unknown_operator, "not a valid ONNX model"),
         (ModelProto, "is empty"),
     ],

@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 
 import latbench
 from latbench.runtimes import Session
+from latbench.runtimes.inputs import Array
 from latbench.runtimes.onnxruntime import OnnxRuntime
 from latbench.runtimes.openvino import OpenVino
-from latbench.runtimes.runtime import Array
 from latbench.runtimes.torch import TorchRuntime
 from latbench.spaces import SearchSpace, TensorSpec, Workload
 from latbench.spaces.exporting import export_module
@@ -140,13 +140,13 @@ def test_a_refusal_is_told_and_the_others_run(
 class Scripted(Session):
     """Answers with the logits that it was given, a batch at a time."""
 
-    def __init__(self, logits: Array) -> None:
-        self.logits = logits
+    def __init__(self, logits: Array, workload: Workload) -> None:
+        self.logits, self.inputs = logits, workload.inputs
         self.seen: list[Array] = []
 
     def run_once(self) -> None: ...
 
-    def outputs(self, inputs: Mapping[str, Array]) -> list[Array]:
+    def _outputs(self, inputs: Mapping[str, Array]) -> list[Array]:
         (images,) = inputs.values()
         start = sum(map(len, self.seen))
         self.seen.append(images)
@@ -159,8 +159,8 @@ class Scripted(Session):
 def test_the_last_batch_is_filled_up_and_not_counted() -> None:
     """Five images in batches of two: the session always gets two."""
     logits = np.eye(5, 3, dtype=np.float16)
-    session = Scripted(logits)
     workload = Workload("g1:x", "x", (TensorSpec("input", (2, 1, 1, 1), "float32"),), b"", {}, 1)
+    session = Scripted(logits, workload)
     images = np.arange(5, dtype=np.float32).reshape(5, 1, 1, 1) + 1
     assert answers_of(session, workload, images).tolist() == [0, 1, 2, 0, 0]
     assert [batch.ravel().tolist() for batch in session.seen] == [[1, 2], [3, 4], [5, 0]]
@@ -173,7 +173,7 @@ def test_what_is_no_number_is_no_answer(value: float) -> None:
     logits[1, 2] = value
     workload = Workload("g1:x", "x", (TensorSpec("input", (4, 1, 1, 1), "float32"),), b"", {}, 1)
     images = np.zeros((4, 1, 1, 1), np.float32)
-    assert answers_of(Scripted(logits), workload, images).tolist() == [0, -1, 2, 0]
+    assert answers_of(Scripted(logits, workload), workload, images).tolist() == [0, -1, 2, 0]
 
 
 def overflowing() -> ModelProto:

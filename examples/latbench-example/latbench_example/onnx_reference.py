@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from latbench.errors import MeasurementError
 from latbench.runtimes import Runtime, Session, random_inputs
-from latbench.runtimes.runtime import Array
+from latbench.runtimes.inputs import Array
 from latbench.spaces import Workload
 from latbench.target import Target
 
@@ -55,6 +55,6 @@ class ReferenceSession(Session):
         """Run on the inputs in place, and return when the outputs are there."""
         self._evaluator.run(None, self._inputs)
 
-    def outputs(self, inputs: Mapping[str, Array]) -> list[Array]:
+    def _outputs(self, inputs: Mapping[str, Array]) -> list[Array]:
         """Return the outputs for ``inputs``: what is timed must compute the right thing."""
         return list(self._evaluator.run(None, dict(inputs)))
