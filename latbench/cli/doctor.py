@@ -17,7 +17,7 @@ from latbench.workflows.setting import Setting
     type=click.FloatRange(min=0, min_open=True),
     default=20.0,
     show_default=True,
-    help="How long to measure repeatability.",
+    help="How long to measure repeatability and drift.",
 )
 @click.option("--tune", is_flag=True, help="First set governor and turbo; needs root.")
 def doctor(setting: Setting, seconds: float, tune: bool) -> None:

@@ -2,7 +2,7 @@
 
 from latbench.timing.clock import Clock, HostClock
 from latbench.timing.counter_files import CounterFiles
-from latbench.timing.drift import Noise, drift_of, noise
+from latbench.timing.drift import Noise, Trend, drift_of, noise, trend
 from latbench.timing.estimate import Estimate, Status
 from latbench.timing.interleaving import Subject, interleave
 from latbench.timing.levels import UNKNOWN_COMPANY, Levelling, levellings
@@ -32,6 +32,7 @@ __all__ = [
     "Samples",
     "Status",
     "Subject",
+    "Trend",
     "WarmUp",
     "another_process",
     "by_process",
@@ -40,5 +41,6 @@ __all__ = [
     "interleave",
     "levellings",
     "noise",
+    "trend",
     "undisturbed_ms",
 ]

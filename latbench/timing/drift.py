@@ -1,4 +1,4 @@
-"""Drift and noise: how far the same subject measures differently at another time."""
+"""Drift, trend and noise: how far the same subject measures differently at another time."""
 
 from __future__ import annotations
 
@@ -49,6 +49,50 @@ def _between(history_ms: Sequence[float], protocol: Protocol) -> float:
     weights = np.array([protocol.drift_repeats - 1, len(logs) - 1], dtype=np.float64)
     squares = np.array([protocol.drift_floor, seen]) ** 2
     return math.sqrt(float(weights @ squares / weights.sum()))
+
+
+@dataclass(frozen=True)
+class Trend:
+    """How fast the latency of one subject grows.
+
+    Attributes:
+        slope: percent a minute; below zero where it becomes faster.
+        half_width: half the width of its interval, in percent a minute.
+    """
+
+    slope: float
+    half_width: float
+
+
+def trend(times_s: Sequence[float], latencies_ms: Sequence[float], coverage: float = 0.95) -> Trend:
+    """Return the slope of the least-squares line through ``ln T`` against time.
+
+    The interval is Student's, with ``n - 2`` degrees of freedom. It takes what is left of each
+    latency for independent of the others': repeats should be of processes of their own.
+
+    Args:
+        times_s: when each was measured; in seconds, from anywhere.
+        latencies_ms: of one subject, each above zero.
+        coverage: of the interval.
+
+    Raises:
+        UsageError: fewer than three latencies, or not all at times of their own.
+    """
+    minutes = np.asarray(times_s, dtype=np.float64) / 60
+    logs = np.log(np.asarray(latencies_ms, dtype=np.float64))
+    if len(logs) < 3 or len(np.unique(minutes)) < len(logs):
+        raise UsageError(
+            f"a trend needs three latencies or more, each with its time, not {len(logs)} at "
+            f"{len(np.unique(minutes))} times; measure more"
+        )
+    from scipy.stats import t
+
+    x = minutes - minutes.mean()
+    slope = float(x @ logs / (x @ x))
+    left = logs - logs.mean() - slope * x
+    freedom = len(logs) - 2
+    error = math.sqrt(float(left @ left) / freedom / float(x @ x))
+    return Trend(100 * slope, 100 * error * float(t.ppf((1 + coverage) / 2, freedom)))
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def doctor(
     Args:
         target: what the repeatability is measured on.
         instance: this machine.
-        seconds: how long to measure repeatability; two processes whatever it says.
+        seconds: how long to measure repeatability and drift; two processes whatever it says.
         progress: shows how far it is.
         root: the file tree to read settings and counters from.
     """

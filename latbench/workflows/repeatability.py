@@ -1,4 +1,4 @@
-"""How well one fixed workload repeats from process to process: an A/A test."""
+"""How well one fixed workload repeats from process to process: an A/A test, and a trend."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from latbench.profiling.child import Limits
 from latbench.profiling.process import LocalExecutor
@@ -13,37 +14,49 @@ from latbench.profiling.subjects import Subject, sentinel
 from latbench.profiling.sweep import Instance, Sweep
 from latbench.store import MeasurementRow, Store
 from latbench.target import Target
-from latbench.timing import Protocol, noise
+from latbench.timing import Protocol, noise, trend
 from latbench.workflows.checks import Check
 from latbench.workflows.progress import Progress, silent
 
 # What intervals assume of drift until a device has a history of its own.
 _LIMIT_PERCENT = 100 * Protocol().drift_floor
+# In percent a minute: then one minute leads out of the interval that such a drift gives.
+_STEEP = 2 * _LIMIT_PERCENT
 _TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """The sentinel measured once, and the middle of the time that it took, in monotonic seconds."""
+
+    row: MeasurementRow
+    at_s: float
 
 
 def repeat(
     target: Target, instance: Instance, seconds: float, progress: Progress = silent
-) -> list[MeasurementRow]:
+) -> list[Repeat]:
     """Return the sentinel measured in fresh processes, one after the other.
 
     There is an even number of them, at least two, and a new pair begins until ``seconds`` have
     passed or one has failed. They are kept in no store.
     """
-    rows: list[MeasurementRow] = []
+    repeats: list[Repeat] = []
     with (
         tempfile.TemporaryDirectory(prefix="latbench-") as folder,
         Store.open(f"sqlite:///{folder}/repeats.db") as store,
         progress("measuring one workload again and again") as tick,
     ):
         start = time.monotonic()
-        while not rows or time.monotonic() - start < seconds:
+        while not repeats or time.monotonic() - start < seconds:
             for _ in range(2):
-                rows.append(_measure(store, target, instance, len(rows)))
+                began = time.monotonic()
+                row = _measure(store, target, instance, len(repeats))
+                repeats.append(Repeat(row, (began + time.monotonic()) / 2))
                 tick(min(round(time.monotonic() - start), round(seconds)), round(seconds))
-            if any(row.latency_ms is None for row in rows):
+            if any(repeat.row.latency_ms is None for repeat in repeats):
                 break
-    return rows
+    return repeats
 
 
 def _measure(store: Store, target: Target, instance: Instance, number: int) -> MeasurementRow:
@@ -56,13 +69,14 @@ def _measure(store: Store, target: Target, instance: Instance, number: int) -> M
     return row
 
 
-def judge(rows: Sequence[MeasurementRow]) -> list[Check]:
+def judge(repeats: Sequence[Repeat]) -> list[Check]:
     """Return whether measurements of one workload, in the order they were taken, agree.
 
-    The measure is the noise between those at even and those at odd places
-    (:func:`latbench.timing.noise`).
+    The measures are the noise between those at even and those at odd places, which a slow change
+    hardly shows in (:func:`latbench.timing.noise`), and the slope of a line through all of them
+    (:func:`latbench.timing.trend`).
     """
-    name = "repeatability"
+    name, rows = "repeatability", [repeat.row for repeat in repeats]
     for row in rows:
         if row.latency_ms is None:
             reason = f"could not be measured: {row.reason}"
@@ -81,5 +95,26 @@ def judge(rows: Sequence[MeasurementRow]) -> list[Check]:
     disturbed = "something else runs, or time is withheld: change what is not ok above"
     return [
         Check(name, ok, value, "" if ok else mend),
+        _drift([repeat.at_s for repeat in repeats], times_ms),
         Check("tainted rounds", clean, f"{tainted} of {rounds}", "" if clean else disturbed),
     ]
+
+
+def _drift(at_s: Sequence[float], times_ms: Sequence[float]) -> Check:
+    """Return whether latencies grow or fall with time, as far as that shows in so short a time."""
+    name, longer = "drift", "look for longer: latbench doctor --seconds 120"
+    if len(times_ms) < 3:
+        return Check(name, None, f"not told by {len(times_ms)} processes", longer)
+    found = trend(at_s, times_ms)
+    span_s = max(at_s) - min(at_s)
+    value = f"{found.slope:+.2f} ± {found.half_width:.2f} % a minute, over {span_s:.0f} s"
+    if abs(found.slope) > max(found.half_width, _STEEP):
+        way = "slower" if found.slope > 0 else "faster"
+        mend = (
+            f"the same work becomes {way} from process to process: let the machine warm up, cool "
+            "it, or wait until what began or ended meanwhile is over, and look again"
+        )
+        return Check(name, False, value, mend)
+    if found.half_width > _STEEP:
+        return Check(name, None, value, longer)
+    return Check(name, True, value)

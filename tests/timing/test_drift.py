@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latbench.errors import UsageError
-from latbench.timing import Protocol, drift_of, noise
+from latbench.timing import Protocol, drift_of, noise, trend
 
 PROTOCOL = Protocol()
 LATENCIES = st.lists(st.floats(0.01, 1000), min_size=10, max_size=40)
@@ -120,3 +120,38 @@ def test_noise_refuses_what_is_no_pair_of_measurements(
     """Different subjects, none, and failed measurements are refused."""
     with pytest.raises(UsageError, match="noise needs"):
         noise(first, second)
+
+
+@given(st.floats(-5, 5), st.floats(0.01, 1000), st.floats(-1e6, 1e6))
+def test_a_steady_growth_is_its_trend(slope: float, first_ms: float, began_s: float) -> None:
+    """Percent a minute, wherever the clock begins and however slow the subject is."""
+    seconds = [0.0, 3.0, 10.0, 31.0]
+    found = trend(
+        [began_s + second for second in seconds],
+        [first_ms * math.exp(slope / 100 * second / 60) for second in seconds],
+    )
+    assert found.slope == pytest.approx(slope, abs=1e-4)
+    assert found.half_width < 1e-3
+
+
+@pytest.mark.parametrize("repeats", [3, 5, 15])
+def test_the_interval_of_a_trend_holds_it(repeats: int) -> None:
+    """In 95 of a hundred noisy series, few repeats or many, the true slope lies in it."""
+    rng = np.random.default_rng(repeats)
+    times_s = np.sort(rng.uniform(0, 60, repeats))
+    held = 0
+    for _ in range(2000):
+        logs = 0.02 * times_s / 60 + rng.normal(0, 0.01, repeats)
+        found = trend(times_s.tolist(), np.exp(logs).tolist())
+        held += abs(found.slope - 2.0) <= found.half_width
+    assert held / 2000 == pytest.approx(0.95, abs=0.015)
+
+
+@pytest.mark.parametrize(
+    ("times_s", "latencies_ms"),
+    [([], []), ([0.0, 1.0], [1.0, 1.1]), ([0.0, 0.0, 0.0], [1.0, 1.1, 1.2])],
+)
+def test_two_points_are_no_trend(times_s: list[float], latencies_ms: list[float]) -> None:
+    """A line through them would fit without a doubt."""
+    with pytest.raises(UsageError, match="a trend needs three latencies"):
+        trend(times_s, latencies_ms)

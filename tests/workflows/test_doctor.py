@@ -10,18 +10,21 @@ from latbench.store import MeasurementRow
 from latbench.timing import Counters
 from latbench.workflows.checks import Check
 from latbench.workflows.disturbance import Reading, disturbances, load, watch
-from latbench.workflows.repeatability import judge
+from latbench.workflows.repeatability import Repeat, judge
 
 QUIET = Counters(steal_ticks=7, throttled=7, core_throttles=7, switches=7, pressure_us=7)
 
 
-def rows(latencies_ms: Sequence[float], tainted: int = 0) -> list[MeasurementRow]:
-    """Return the measurement of each process."""
+def rows(latencies_ms: Sequence[float], tainted: int = 0, apart_s: float = 2.0) -> list[Repeat]:
+    """Return the measurement of each process, so many seconds after the one before it."""
     return [
-        MeasurementRow(
-            "j1:x", "ok", None, ms, 0.99 * ms, 1.01 * ms, 0.01, rounds=10, tainted=tainted
+        Repeat(
+            MeasurementRow(
+                "j1:x", "ok", None, ms, 0.99 * ms, 1.01 * ms, 0.01, rounds=10, tainted=tainted
+            ),
+            at_s=100.0 + apart_s * number,
         )
-        for ms in latencies_ms
+        for number, ms in enumerate(latencies_ms)
     ]
 
 
@@ -34,20 +37,20 @@ def after_two_seconds(swapped: int = 0, **grown: int) -> dict[str, Check]:
 
 def test_equal_processes_repeat() -> None:
     """Processes that agree within a percent are ok."""
-    repeated, tainted = judge(rows([1.0, 1.002, 1.001, 1.0]))
-    assert (repeated.ok, tainted.ok) == (True, True)
+    repeated, drift, tainted = judge(rows([1.0, 1.0002, 1.0001, 1.0]))
+    assert (repeated.ok, drift.ok, tainted.ok) == (True, True, True)
 
 
 def test_processes_that_differ_are_told() -> None:
     """Those that differ by more are not, and the value says how far apart they are."""
-    repeated, _ = judge(rows([1.0, 1.05]))
+    repeated, _, _ = judge(rows([1.0, 1.05]))
     assert repeated.ok is False
     assert "at most 5.00 % apart, in 2 processes" in repeated.value
 
 
 def test_too_many_tainted_rounds_are_told() -> None:
     """More than 30 % of tainted rounds are not ok, whatever the latencies say."""
-    _, tainted = judge(rows([1.0, 1.0], tainted=4))
+    _, _, tainted = judge(rows([1.0, 1.0], tainted=4))
     assert tainted.ok is False
     assert tainted.value == "8 of 20"
 
@@ -55,9 +58,35 @@ def test_too_many_tainted_rounds_are_told() -> None:
 def test_a_workload_that_fails_is_told() -> None:
     """Where nothing could be measured, the reason stands in the check."""
     failed = MeasurementRow("j1:x", "failed", reason="no such kernel")
-    (check,) = judge([*rows([1.0]), failed])
+    (check,) = judge([*rows([1.0]), Repeat(failed, 101.0)])
     assert check.ok is False
     assert "no such kernel" in check.value
+
+
+def test_slow_drift_is_told_though_neighbours_agree() -> None:
+    """Even and odd processes differ by 0.1 %, and the last from the first by 1.9 %."""
+    for step, way in ((0.001, "slower"), (-0.001, "faster")):
+        repeated, drift, _ = judge(rows([(1 + step) ** number for number in range(20)]))
+        assert repeated.ok is True
+        assert drift.ok is False
+        assert f"{'+' if step > 0 else '-'}3.0" in drift.value  # 0.1 % every two seconds
+        assert "a minute, over 38 s" in drift.value
+        assert f"the same work becomes {way}" in drift.advice
+
+
+@pytest.mark.parametrize("latencies_ms", [[1.0, 1.05], [1.0, 1.004] * 3])
+def test_drift_that_noise_would_hide_cannot_be_told(latencies_ms: list[float]) -> None:
+    """Two processes, or noise through which 2 % a minute would not show, are no verdict."""
+    _, drift, _ = judge(rows(latencies_ms))
+    assert drift.ok is None
+    assert "--seconds 120" in drift.advice
+
+
+def test_longer_looks_tell_smaller_drifts() -> None:
+    """The same noise over some minutes leaves no room for a trend of 2 % a minute."""
+    _, drift, _ = judge(rows([1.0, 1.004] * 3, apart_s=60.0))
+    assert drift.ok is True
+    assert drift.advice == ""
 
 
 def test_a_quiet_machine_is_ok() -> None:
