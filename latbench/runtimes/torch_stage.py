@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from latbench.errors import MeasurementError
 from latbench.runtimes.gpu_clock import Lane
+from latbench.runtimes.packages import version_of
 from latbench.runtimes.runtime import is_processor, reason_of
 from latbench.target import Target
 
@@ -58,8 +58,8 @@ class Processor:
 def without_cuda() -> str:
     """Return that the PyTorch here cannot use a card, and which one can."""
     return (
-        f"the PyTorch that is installed here ({version('torch')}) is built without CUDA; install a "
-        "build with it, as pytorch.org/get-started tells"
+        f"the PyTorch that is installed here ({version_of('torch')}) is built without CUDA; install "
+        "a build with it, as pytorch.org/get-started tells"
     )
 
 

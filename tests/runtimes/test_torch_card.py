@@ -191,7 +191,7 @@ def test_times_of_layers_are_those_of_the_card(
 def test_a_build_without_cuda_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """In one line, at the same place where other runtimes say what they lack."""
     for module in (torch_runtime, torch_stage):
-        monkeypatch.setattr(module, "version", lambda name: "2.13.0+cpu")
+        monkeypatch.setattr(module, "version_of", lambda name: "2.13.0+cpu")
     for runtime in (TorchRuntime(), TorchCompile()):
         reason = str(runtime.available_on("v100"))
         assert reason.startswith("the PyTorch that is installed here (")
