@@ -58,8 +58,8 @@ class Processor:
 def without_cuda() -> str:
     """Return that the PyTorch here cannot use a card, and which one can."""
     return (
-        f"the PyTorch that is installed here ({version_of('torch')}) is built without CUDA; install "
-        "a build with it, as pytorch.org/get-started tells"
+        f"the PyTorch that is installed here ({version_of('torch')}) is built without CUDA; "
+        "install a build with it, as pytorch.org/get-started tells"
     )
 
 
