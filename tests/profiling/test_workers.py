@@ -34,7 +34,7 @@ from latbench.profiling.subjects import (
     network_subjects,
     sentinel,
 )
-from latbench.profiling.sweep import Instance, Sweep
+from latbench.profiling.sweep import Instance, Sweep, SweepResult
 from latbench.runtimes.onnxruntime import OnnxRuntime
 from latbench.runtimes.torch import TorchRuntime
 from latbench.store import JobRow, Store
@@ -174,38 +174,49 @@ class Killer(LocalExecutor):
         return super().run(task, watched)
 
 
-def test_a_worker_that_is_killed_once_costs_nothing(
+Killed = Callable[[int], tuple[Killer, SweepResult]]
+
+
+@pytest.fixture
+def long(once: Protocol) -> Protocol:
+    """So many rounds that a worker is killed long before the last one."""
+    return dataclasses.replace(once, rounds_min=30, rounds_max=30, taint_limit=0.99)
+
+
+@pytest.fixture
+def killed(
     store: Store,
     odd: Target,
     instance: Instance,
-    once: Protocol,
+    long: Protocol,
     named: Named,
     monkeypatch: pytest.MonkeyPatch,
+) -> Killed:
+    """Return a function that sweeps one subject, its first workers killed from outside."""
+
+    def sweep(workers: int) -> tuple[Killer, SweepResult]:
+        killer = Killer(workers, monkeypatch)
+        return killer, Sweep(store, odd, instance, long, executor=killer).run([named("slow")])
+
+    return sweep
+
+
+def test_a_worker_that_is_killed_once_costs_nothing(
+    store: Store, odd: Target, instance: Instance, long: Protocol, named: Named, killed: Killed
 ) -> None:
     """Its only subject is measured in the same sweep, and the rounds it had are kept."""
-    protocol = dataclasses.replace(once, rounds_min=30, rounds_max=30, taint_limit=0.99)
-    killer = Killer(1, monkeypatch)
-    result = Sweep(store, odd, instance, protocol, executor=killer).run([named("slow")])
+    killer, result = killed(1)
     assert result.failed == {}
     assert result.measured == result.jobs
     assert killer.tasks == 2
     counts = Counter(row.process for row in store.rounds(result.jobs[0])).values()
-    assert min(counts) < protocol.rounds_least <= max(counts)
-    assert Sweep(store, odd, instance, protocol).run([named("slow")]).reused == result.jobs
+    assert min(counts) < long.rounds_least <= max(counts)
+    assert Sweep(store, odd, instance, long).run([named("slow")]).reused == result.jobs
 
 
-def test_a_worker_that_is_killed_each_time_is_a_failure(
-    store: Store,
-    odd: Target,
-    instance: Instance,
-    once: Protocol,
-    named: Named,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_worker_that_is_killed_each_time_is_a_failure(killed: Killed) -> None:
     """What the kernel kills for want of memory does not hold the sweep up for ever."""
-    protocol = dataclasses.replace(once, rounds_min=30, rounds_max=30, taint_limit=0.99)
-    killer = Killer(9, monkeypatch)
-    result = Sweep(store, odd, instance, protocol, executor=killer).run([named("slow")])
+    killer, result = killed(9)
     (reason,) = result.failed.values()
     assert reason.startswith(f"{KILLED} again when it ran alone")
     assert killer.tasks == 2
