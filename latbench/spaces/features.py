@@ -136,7 +136,7 @@ class GraphFeatures:
         live, alive = self._graph.live(X)
         if not self._is_chain:
             parts.append(self._longest(X, placed, live))
-            parts += [self._by_block(placed, one) for one in shared(self._graph, X, placed)]
+            parts += [self._by_block(placed, one) for one in shared(self._graph, X, placed, alive)]
         if self._graph.prunes:
             fed = np.stack([alive[node.name] for node in self._graph.nodes], axis=1)
             kinds = (fed, self._graph.read(X), live, self._graph.dead_ends(X))

@@ -27,7 +27,9 @@ _STEPS = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1))
 _INCREMENT = 0x9E3779B97F4A7C15
 
 
-def shared(graph: StaticGraph, X: IntArray, placed: IntArray) -> tuple[FloatArray, FloatArray]:
+def shared(
+    graph: StaticGraph, X: IntArray, placed: IntArray, alive: dict[str, BoolArray]
+) -> tuple[FloatArray, FloatArray]:
     """Return how much of each node others save, *again* and *beside*, each (n, nodes).
 
     Of m nodes that compute the same, m - 1 are computed *again*: a share 1 - 1/m of each, whichever
@@ -41,8 +43,8 @@ def shared(graph: StaticGraph, X: IntArray, placed: IntArray) -> tuple[FloatArra
         graph: of the space.
         X: canonical architectures, (n, choices).
         placed: which block runs at each node, (n, nodes).
+        alive: where a value exists, (n,) each, by the name of its node.
     """
-    _, alive = graph.live(X)
     n = len(X)
     values: dict[str, Values] = {INPUT: np.ones(n, dtype=np.uint64)}
     given, begun = (np.zeros(placed.shape, dtype=np.uint64) for _ in range(2))
