@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
@@ -23,7 +22,6 @@ from latbench.store.export import export
 from latbench.timing import Protocol
 from latbench.workflows.architectures import draw
 from latbench.workflows.measured import REPEAT
-from latbench.workflows.profile import MODEL_PROCESSES
 from latbench.workflows.setting import Setting, space_words
 
 if TYPE_CHECKING:
@@ -89,11 +87,8 @@ def collect(
 
 def _protocol(name: str) -> Mapping[str, Any] | None:
     """Return the values of a protocol, None if it is none of latbench's own."""
-    ours = (Protocol.standard(), Protocol.quick())
-    for one in (*ours, *(dataclasses.replace(one, processes=MODEL_PROCESSES) for one in ours)):
-        if one.name == name:
-            return one.to_dict()
-    return None
+    found = Protocol.named(name)
+    return None if found is None else found.to_dict()
 
 
 def _commands(store: ReadableStore, space: SearchSpace, frame: pd.DataFrame) -> list[str]:

@@ -104,8 +104,7 @@ def measured(store: ReadableStore, space: SearchSpace, target: Target) -> Measur
     instance = protocol = None
     if len(leading):
         instance = leading["instance"].iloc[-1]
-        timed_by = leading["protocol"][leading["instance"] == instance]
-        protocol = Counter(reversed(timed_by.tolist())).most_common(1)[0][0]
+        protocol = leading_protocol(leading[leading["instance"] == instance])
     set_aside: Counter[str] = Counter()
 
     def kept(frame: pd.DataFrame) -> pd.DataFrame:
@@ -118,6 +117,12 @@ def measured(store: ReadableStore, space: SearchSpace, target: Target) -> Measur
     rows = [space.encode(key) for key in networks["key"]]
     X = np.array(rows, dtype=np.int64).reshape(len(rows), len(space.choices))
     return Measured(space, target, blocks, networks, X, repeats, protocol, set_aside)
+
+
+def leading_protocol(frame: pd.DataFrame) -> str:
+    """Return the protocol that timed most of ``frame``; of equally many, the one used last."""
+    protocol: str = Counter(reversed(frame["protocol"].tolist())).most_common(1)[0][0]
+    return protocol
 
 
 def other_targets(

@@ -22,6 +22,7 @@ from latbench.store import JobRow, MeasurementRow, Store
 from latbench.target import Target
 from latbench.timing import Protocol
 from latbench.workflows.checks import Check
+from latbench.workflows.measured import leading_protocol
 from latbench.workflows.progress import Progress, silent
 from latbench.workflows.setting import Kind, Setting
 from latbench.workflows.verdict import Comparison, Stored, Verdict, compare, judge
@@ -118,9 +119,10 @@ def _table(
     space: Mapping[str, Any] | None,
     kind: Kind | None,
 ) -> pd.DataFrame:
-    """Return one row a workload of one instance, this one if it was measured, by latency.
+    """Return one row a workload, by latency, of one protocol and one instance.
 
-    Unstable latencies are left out, unless there are no others.
+    The instance is this one, if it was measured. Unstable latencies are left out, unless there are
+    no others.
     """
     frame = store.table(kind=kind, space=space, target=target)
     frame = frame[frame["kind"].notna()]
@@ -131,7 +133,9 @@ def _table(
         )
     instances = set(frame["instance"])
     one = instance.id if instance.id in instances else frame["instance"].iloc[-1]
-    frame = frame[frame["instance"] == one].drop_duplicates("workload", keep="last")
+    frame = frame[frame["instance"] == one]
+    frame = frame[frame["protocol"] == leading_protocol(frame)]
+    frame = frame.drop_duplicates("workload", keep="last")
     stable = frame[frame["status"] != "unstable"]
     return (frame if stable.empty else stable).sort_values("latency_ms")
 

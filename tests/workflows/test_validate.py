@@ -27,6 +27,7 @@ from tests.runtimes.gpu_machine import machine
 
 SPACE = latbench.space("digits-mobilenet")
 TARGET = Target("cpu", "onnxruntime", "1.0")
+STANDARD = Protocol.standard()
 HERE, ON_A_CARD = Setting(), Setting(device="v100", runtime="tensorrt")
 Fill = Callable[..., None]
 
@@ -91,6 +92,8 @@ def fill(store: Store, latency_ms: dict[str, float]) -> Fill:
         name: str | None = None,
         provenance: dict[str, Any] | None = None,
         setting: Setting = HERE,
+        protocol: Protocol = STANDARD,
+        factor: float = 1.0,
         **changes: Any,
     ) -> None:
         target, instance = setting.here()
@@ -103,8 +106,8 @@ def fill(store: Store, latency_ms: dict[str, float]) -> Fill:
             workload = SPACE.block_workload(block)
             store.add_workload(WorkloadRow(workload.id, workload.name, [], workload.nodes))
             store.add_subjects([SubjectRow(SPACE.id, "block", block.key, workload.id)])
-            job = store.add_job(JobRow(target.key, identity, workload.id, Protocol.standard().name))
-            value_ms = latency_ms.setdefault(workload.id, 1.0 + number)
+            job = store.add_job(JobRow(target.key, identity, workload.id, protocol.name))
+            value_ms = factor * latency_ms.setdefault(workload.id, 1.0 + number)
             low_ms, high_ms = 0.98 * value_ms, 1.02 * value_ms
             row = MeasurementRow(job, "ok", None, value_ms, low_ms, high_ms, 0.02)
             store.add_measurement(replace(row, provenance=provenance or {}))
@@ -142,6 +145,17 @@ def test_it_takes_the_fastest_the_slowest_and_between(
     fill(count=7)
     found = validate(store, Setting(), count=4, executor=Pretending(latency_ms, 1.0))
     assert [one.stored_ms for one in found.comparisons] == [1.0, 3.0, 5.0, 7.0]
+
+
+def test_what_another_protocol_timed_is_left_out(
+    store: Store, fill: Fill, latency_ms: dict[str, float]
+) -> None:
+    """Latencies compare only within one protocol: that of most rows, however new the others are."""
+    fill(count=6)
+    fill(count=4, protocol=Protocol.quick(), factor=1.5)
+    found = validate(store, Setting(), count=6, executor=Pretending(latency_ms, 1.0))
+    assert found.verdict == "holds"
+    assert [one.stored_ms for one in found.comparisons] == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
 
 
 def test_the_table_itself_stays(store: Store, fill: Fill, latency_ms: dict[str, float]) -> None:
