@@ -89,8 +89,8 @@ def few(name: str, found: Measured) -> Row:
         "their cross-validation chooses",
         goal,
         f"{_in_words(chosen)}; {told}; chosen: {taken}",
-        f"{len(found.y) - _NETWORKS} networks not seen, {_SEEDS} seeds{_left_out(found)}; errors "
-        f"of every kind, %: {beside}",
+        f"{len(found.y) - _NETWORKS} networks not seen, {_SEEDS} seeds{_left_out(found)}"
+        f"{_repeated(found)}; errors of every kind, %: {beside}",
         bool(met),
     )
 
@@ -164,6 +164,20 @@ def _in_words(scores: FloatArray) -> str:
         f"{mape.mean():.2f} ± {mape.std(ddof=1):.2f} %, ±5 % for {scores[:, _5].mean():.1f} %, "
         f"±10 % for {scores[:, _10].mean():.1f} %"
     )
+
+
+def _repeated(found: Measured) -> str:
+    """Return how often a second measurement lies within 5 and 10 % of the first, their shift aside.
+
+    No prediction can be expected to do much better.
+    """
+    both = found.networks.merge(found.repeats, on="key", suffixes=("", "_again"))
+    if both.empty:
+        return ""
+    first, again = both["latency_ms"], both["latency_ms_again"]
+    unshifted = again / np.median(again / first)
+    within = [metrics.within(first, unshifted, percent) for percent in (5, 10)]
+    return f"; second measurements ±5 % for {within[0]:.0f} %, ±10 % for {within[1]:.0f} %"
 
 
 def _left_out(found: Measured) -> str:

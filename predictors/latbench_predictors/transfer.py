@@ -36,6 +36,8 @@ class Transfer(Predictor):
     """
 
     kind: ClassVar[str] = "transfer"
+    # With 100 of FBNet's networks intervals from 10 folds held 94 % instead of 90.
+    folds: ClassVar[int] = 50
     uses_tables: ClassVar[bool] = True
     intercept_ms_: float
     options_ms_: FloatArray
