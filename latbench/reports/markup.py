@@ -50,9 +50,17 @@ def paragraphs(texts: Iterable[str], class_: str | None = None) -> Markup:
     return joined(tag("p", text, class_=class_) for text in texts)
 
 
+def prose(text: str) -> Markup:
+    """Return plain text with what stands between backticks as code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # a backtick without a second one is itself
+        return escaped(text)
+    return joined(tag("code", part) if place % 2 else part for place, part in enumerate(parts))
+
+
 def bullets(texts: Iterable[str]) -> Markup | None:
-    """Return a list with an item for each text, or None if there is none."""
-    items = [tag("li", text) for text in texts]
+    """Return a list with an item for each plain text, or None if there is none."""
+    items = [tag("li", prose(text)) for text in texts]
     return tag("ul", *items) if items else None
 
 

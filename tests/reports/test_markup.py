@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latbench.reports.markup import Markup, breakable, joined, tag
+from latbench.reports.markup import Markup, breakable, joined, prose, tag
 
 TEXTS = st.text(st.characters(exclude_characters="\r\0", exclude_categories=["Cs"]))
 
@@ -69,3 +69,19 @@ def test_joined_escapes_plain_strings() -> None:
 def test_attribute_names_get_hyphens(name: str) -> None:
     """Python's underscores are HTML's hyphens."""
     assert f' {name.replace("_", "-")}="1"' in tag("p", **{name: 1})
+
+
+@given(TEXTS, TEXTS)
+def test_what_stands_between_backticks_is_code(outside: str, inside: str) -> None:
+    """The backticks go, and nothing else does."""
+    outside, inside = outside.replace("`", ""), inside.replace("`", "")
+    read = Reader(prose(f"{outside}`{inside}`{outside}"))
+    assert (read.tags, read.text) == (["code"], outside + inside + outside)
+
+
+@given(TEXTS)
+def test_a_lone_backtick_is_text(text: str) -> None:
+    """One without a second one marks nothing."""
+    lone = text.replace("`", "") + "`"
+    read = Reader(prose(lone))
+    assert (read.tags, read.text) == ([], lone)
