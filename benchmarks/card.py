@@ -14,9 +14,8 @@ from latbench.errors import MissingMeasurementsError
 from latbench.spaces import SearchSpace
 from latbench.store import STATUSES, ExportedTable
 from latbench.target import Target
-from latbench.timing import Noise, noise
 from latbench.workflows.compare import Compared, compare
-from latbench.workflows.measured import REPEAT, measured
+from latbench.workflows.measured import REPEAT, Measured, measured
 from latbench.workflows.reporting import described
 from latbench.workflows.setting import space_words
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 PROTOCOLS, COMMAND = "latbench_protocols", "latbench_command"
 """What a data set's file says beside its rows: values by protocol, and how it was measured."""
 
-_FEWEST_REPEATS = 5
 _SHOWN_REASONS = 5
 
 
@@ -161,7 +159,7 @@ def _target(table: ExportedTable, space: SearchSpace, part: _OnTarget) -> str:
         "|---|---|---|---|---|",
         *lines,
         "",
-        _noise(_between(found.networks, found.repeats)),
+        _noise(found),
     ]
     if found.set_aside:
         text.append(
@@ -175,21 +173,13 @@ def _target(table: ExportedTable, space: SearchSpace, part: _OnTarget) -> str:
     return "\n".join(text)
 
 
-def _between(networks: pd.DataFrame, repeats: pd.DataFrame) -> tuple[int, Noise] | None:
-    both = networks.merge(repeats, on="key", suffixes=("", "_again"))
-    if len(both) < _FEWEST_REPEATS:
-        return None
-    found = noise(both["latency_ms"].tolist(), both["latency_ms_again"].tolist())
-    return len(both), found
-
-
-def _noise(found: tuple[int, Noise] | None) -> str:
-    if found is None:
+def _noise(found: Measured) -> str:
+    between = found.between_sweeps
+    if between is None:
         return "The noise is not known: fewer than 5 networks were measured twice."
-    count, between = found
     return (
-        f"Noise, from {count} networks measured twice: a predictor that knew what one sweep finds "
-        f"would have a mean error of {between.within:.2f} % on it (mape), and of "
+        f"Noise, from {len(found.twice)} networks measured twice: a predictor that knew what one "
+        f"sweep finds would have a mean error of {between.within:.2f} % on it (mape), and of "
         f"{between.single:.2f} % on another sweep; the second measurements are "
         f"{between.shift:+.2f} % from the first ones (median)."
     )

@@ -14,7 +14,7 @@ from latbench.errors import MissingMeasurementsError
 from latbench.spaces import IntArray, SearchSpace
 from latbench.store import ReadableStore
 from latbench.target import Target
-from latbench.timing import noise
+from latbench.timing import Noise, noise
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,12 +64,23 @@ class Measured:
         return np.asarray(self.networks["latency_ms"], dtype=np.float64)
 
     @property
-    def noise_mape(self) -> float | None:
-        """What a perfect predictor of this sweep would score, in percent; None without repeats."""
-        both = self.networks.merge(self.repeats, on="key", suffixes=("", "_again"))
+    def twice(self) -> pd.DataFrame:
+        """Networks measured twice, ``latency_ms`` and ``latency_ms_again`` by ``key``."""
+        return self.networks.merge(self.repeats, on="key", suffixes=("", "_again"))
+
+    @property
+    def between_sweeps(self) -> Noise | None:
+        """How second measurements agree with the first; None of fewer than 5 networks."""
+        both = self.twice
         if len(both) < _FEWEST_REPEATS:
             return None
-        return noise(both["latency_ms"].tolist(), both["latency_ms_again"].tolist()).within
+        return noise(both["latency_ms"].tolist(), both["latency_ms_again"].tolist())
+
+    @property
+    def noise_mape(self) -> float | None:
+        """What a perfect predictor of this sweep would score, in percent; None without repeats."""
+        found = self.between_sweeps
+        return None if found is None else found.within
 
     def notes(self) -> list[str]:
         """Return what a reader must know of the measurements, in sentences."""
