@@ -21,8 +21,8 @@ from latbench_predictors.whole_network import WholeNetwork
 if TYPE_CHECKING:
     from lightgbm import Booster
 
-# Of the median latency: errors of faster networks are relative to it. A cell that computes nothing
-# takes some microseconds, and at a tenth of the median one of a hundred had a fifth of the weight.
+# Of the median latency: errors of faster networks are relative to it. The lower it is, the more a
+# cell weighs that computes nothing and takes some microseconds, and the fit bends to it.
 _FLOOR = 0.25
 
 
