@@ -345,10 +345,9 @@ def test_who_is_killed_each_time_fails(measure: Measure, named: Named, stage: St
     ]
 
 
-def test_a_kill_after_the_budget_is_not_a_failure(
-    measure: Measure, named: Named, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """There is no time for another process: the next sweep measures what is missing."""
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """A stage whose every group takes eleven seconds, by the only clock that a budget sees."""
     now = [0.0]
     clock = SimpleNamespace(monotonic=lambda: now[0])
     monkeypatch.setattr("latbench.profiling.sweep.time", clock)
@@ -358,8 +357,15 @@ def test_a_kill_after_the_budget_is_not_a_failure(
             now[0] += 11.0
             return super().run(task, report)
 
+    return Slow()
+
+
+def test_a_kill_after_the_budget_is_not_a_failure(
+    measure: Measure, named: Named, store: Store, slow: Stage
+) -> None:
+    """There is no time for another process: the next sweep measures what is missing."""
     subject = named("killed 1")
-    result = measure([subject], executor=Slow(), budget_s=10.0)
+    result = measure([subject], executor=slow, budget_s=10.0)
     assert "budget" in result.failed[result.jobs[0]]
     assert store.attempts(result.jobs[0]) == []
     assert measure([subject], executor=Stage("q")).failed == {}
@@ -467,19 +473,9 @@ def test_a_budget_ends_the_sweep_between_groups(
 
 
 def test_a_budget_is_not_spent_on_looking_for_the_guilty(
-    measure: Measure, named: Named, monkeypatch: pytest.MonkeyPatch
+    measure: Measure, named: Named, slow: Stage
 ) -> None:
     """When a worker dies after the time is spent, nothing is tried alone."""
-    now = [0.0]
-    clock = SimpleNamespace(monotonic=lambda: now[0])
-    monkeypatch.setattr("latbench.profiling.sweep.time", clock)
-
-    class Slow(Stage):
-        def run(self, task: Task, report: Report) -> str | None:
-            now[0] += 11.0
-            return super().run(task, report)
-
-    slow = Slow()
     measure([named("dies 1"), named("dies 2"), named("a")], executor=slow, budget_s=10.0)
     assert len(slow.groups) == 1
 
