@@ -1,11 +1,13 @@
 """Every algorithm on the digits, at two targets: what it finds in a few minutes, measured.
 
 Latencies of `digits-mobilenet` are measured first, blocks and networks, and a table is fitted. Each
-algorithm then has the same wall time to train weights and to search with, on all CPUs; what it
-found is trained from scratch, and all networks found are measured in one sweep at the end. At three
-minutes a search and three seeds that takes hours, so it runs only where ``LATBENCH_DIGITS_SECONDS``
-says how long a search may take; ``LATBENCH_DIGITS_SEEDS`` is 3 by default. In the folder that
-``LATBENCH_DIGITS_FOLDER`` names it keeps what it has done, and goes on there when it is run again.
+algorithm then has the same wall time to train weights and to search with; what it found is trained
+from scratch, and all networks found are measured in one sweep at the end. At three minutes a search
+and three seeds that takes hours, so it runs only where ``LATBENCH_DIGITS_SECONDS`` says how long a
+search may take. ``LATBENCH_DIGITS_SEEDS`` is 3 by default. ``LATBENCH_DIGITS_LANES`` is how many
+searches share out the CPUs, one by default: two have half of them each, all the way. In the folder
+that ``LATBENCH_DIGITS_FOLDER`` names it keeps what it has done, and goes on there when it is run
+again.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
@@ -25,6 +28,7 @@ from typing import Any
 import numpy as np
 
 import latbench
+from benchmarks.lanes import lanes
 from benchmarks.sweeping import sweep
 from benchmarks.table import Row
 from latbench import registry
@@ -42,8 +46,10 @@ from latbench.workflows.search_settings import SearchSettings
 from latbench.workflows.search_task import search_task
 from latbench.workflows.setting import Setting
 
-_SECONDS, _SEEDS, _FOLDER = (f"LATBENCH_DIGITS_{name}" for name in ("SECONDS", "SEEDS", "FOLDER"))
-_NETWORKS, _SIZE, _BATCH, _EVALUATIONS = 60, 32, 64, 200
+_SECONDS, _SEEDS, _LANES, _FOLDER = (
+    f"LATBENCH_DIGITS_{name}" for name in ("SECONDS", "SEEDS", "LANES", "FOLDER")
+)
+_NETWORKS, _SIZE, _BATCH, _EVALUATIONS = 60, 16, 64, 200
 _SHARES = (0.2, 0.6)
 _ALGORITHMS = ("darts", "proxylessnas", "unas", "fbnet", "snas", "reinforce", "evolution", "random")
 
@@ -67,6 +73,7 @@ def rows() -> Iterator[Row]:
         return
     seconds = float(os.environ[_SECONDS])
     seeds = int(os.environ.get(_SEEDS, "3"))
+    side_by_side = int(os.environ.get(_LANES, "1"))
     space = latbench.space("digits-mobilenet", image_size=_SIZE)
     target, _ = Setting().here()
     with contextlib.ExitStack() as stack:
@@ -82,13 +89,19 @@ def rows() -> Iterator[Row]:
         done = folder / f"{seconds:g}s.jsonl"
         runs = _kept(done)
         # Seeds outermost, so that what there is of an interrupted benchmark is a whole table.
-        for seed, algorithm, target_ms in product(range(seeds), _ALGORITHMS, targets_ms):
-            if (algorithm, target_ms, seed) not in runs:
-                run = _search(space, predictor, algorithm, target_ms, seed, seconds)
+        asked = product(range(seeds), _ALGORITHMS, targets_ms)
+        missing = [
+            (space, predictor, algorithm, target_ms, seed, seconds)
+            for seed, algorithm, target_ms in asked
+            if (algorithm, target_ms, seed) not in runs
+        ]
+        with lanes(side_by_side) as pool:
+            for future in as_completed([pool.submit(_search, *one) for one in missing]):
+                run = future.result()
                 print(f"  {run}", file=sys.stderr)
                 with done.open("a") as lines:
                     lines.write(json.dumps(asdict(run)) + "\n")
-                runs[algorithm, target_ms, seed] = run
+                runs[run.algorithm, run.target_ms, run.seed] = run
         found = np.array([run.x for run in runs.values()])
         true = sweep(store, network_subjects(space, found), "found").rows
     for algorithm in _ALGORITHMS:
@@ -113,7 +126,7 @@ def rows() -> Iterator[Row]:
             f"`{algorithm}` on the digits: test accuracy after training from scratch",
             "the table, whatever it shows",
             "; ".join(told),
-            f"{seeds} seeds, {mean_s:.0f} s a search, {seconds:.0f} s asked for",
+            f"{seeds} seeds, {mean_s:.0f} s a search of {seconds:.0f} s, {side_by_side} at once",
             all(met),
         )
 

@@ -26,6 +26,11 @@ class ReluConvBN(Operation):
     stride: int = 1
 
     @property
+    def rectifies(self) -> bool:
+        """See :class:`Operation`."""
+        return True
+
+    @property
     def key(self) -> str:
         """See :class:`Operation`."""
         return f"relu-conv-k{self.kernel}-s{self.stride}-c{self.channels}-{self.width}"
@@ -61,6 +66,11 @@ class SeparableConv(Operation):
     kernel: int
     stride: int = 1
     dilation: int = 1
+
+    @property
+    def rectifies(self) -> bool:
+        """See :class:`Operation`."""
+        return True
 
     @property
     def key(self) -> str:
@@ -149,6 +159,11 @@ class FactorizedReduction(Operation):
 
     channels: int
     width: int
+
+    @property
+    def rectifies(self) -> bool:
+        """See :class:`Operation`."""
+        return True
 
     @property
     def key(self) -> str:

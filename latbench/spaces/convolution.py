@@ -174,6 +174,11 @@ class Chain(Operation):
         """See :class:`Operation`."""
         return "+".join(step.key for step in self.steps)
 
+    @property
+    def rectifies(self) -> bool:
+        """Whether the first step does."""
+        return self.steps[0].rectifies
+
     def _inputs(self, inputs: tuple[Shape, ...]) -> list[tuple[Shape, ...]]:
         shapes = [inputs]
         for step in self.steps:

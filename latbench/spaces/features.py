@@ -4,7 +4,7 @@ Counts, costs and paths are those of the pruned network, as compilers that drop 
 see it. Some compilers drop only a part of it, operations whose value nobody reads for example, and
 keep those that nothing feeds. So where a space prunes, further columns tell of each option what
 feeds it and what reads it. And compilers compute some things once that stand in a network more than
-once (:mod:`latbench.spaces.sharing`).
+once (:mod:`latbench.spaces.sharing`), and several in one kernel (:mod:`latbench.spaces.fusion`).
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from latbench.spaces.blocks import NOTHING
+from latbench.spaces.fusion import KERNELS, kernels
 from latbench.spaces.graph import INPUT
 from latbench.spaces.sharing import shared
+from latbench.spaces.values import named
 
 if TYPE_CHECKING:
     from latbench.spaces.architectures import FloatArray
@@ -43,6 +45,8 @@ class GraphFeatures:
     ``again`` ``beside``   one a block: how often it computes what others do, and how often it
                            begins as others do (:func:`latbench.spaces.sharing.shared`); left out
                            for chains, where none does
+    ``kernels ...``        what a compiler makes of it (:data:`latbench.spaces.fusion.KERNELS`);
+                           left out for chains
     ``fed`` ``read``       one an option: the share of its places where it was chosen and a value
     ``live`` ``end``       reaches it, the output would read it, both, or it is a dead end;
                            then their sums over the choices with an option of that name. Left out
@@ -54,6 +58,7 @@ class GraphFeatures:
         counts: the columns of blocks.
         costs: the columns ``total`` and ``longest``, whose sizes differ by orders of magnitude.
         shared: the columns ``again`` and ``beside``; empty for chains.
+        kernels: the columns of kernels; empty for chains.
         reach: the columns ``fed``, ``read``, ``live`` and ``end``; empty where nothing is pruned.
     """
 
@@ -61,6 +66,7 @@ class GraphFeatures:
     counts: slice
     costs: slice
     shared: slice
+    kernels: slice
     reach: slice
 
     def __init__(self, space: SearchSpace) -> None:
@@ -79,6 +85,9 @@ class GraphFeatures:
         if not self._is_chain:
             names += [f"{kind} {block.key}" for kind in ("again", "beside") for block in blocks]
         self.shared = slice(self.costs.stop, len(names))
+        if not self._is_chain:
+            names += [f"kernels {kernel}" for kernel in KERNELS]
+        self.kernels = slice(self.shared.stop, len(names))
         self.reach = slice(len(names), None)
         if self._graph.prunes:
             options = [
@@ -136,7 +145,10 @@ class GraphFeatures:
         live, alive = self._graph.live(X)
         if not self._is_chain:
             parts.append(self._longest(X, placed, live))
-            parts += [self._by_block(placed, one) for one in shared(self._graph, X, placed, alive)]
+            values = named(self._graph, X, placed, alive)
+            saved = shared(self._graph, X, placed, alive, values)
+            parts += [self._by_block(placed, one) for one in saved]
+            parts.append(kernels(self._graph, X, live, alive, values))
         if self._graph.prunes:
             fed = np.stack([alive[node.name] for node in self._graph.nodes], axis=1)
             kinds = (fed, self._graph.read(X), live, self._graph.dead_ends(X))

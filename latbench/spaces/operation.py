@@ -61,6 +61,11 @@ class Operation(ABC):
         """Return a new torch module with freshly drawn weights."""
 
     @property
+    def rectifies(self) -> bool:
+        """Whether it sees its input through a ReLU alone, which a compiler may apply elsewhere."""
+        return False
+
+    @property
     def family(self) -> Hashable | None:
         """What candidates of a place must have in common to share weights in a supernet.
 

@@ -16,7 +16,8 @@ from latbench.predictor import Predictor
 from latbench_predictors import boosting, known_options, robust_ridge
 from latbench_predictors.known_options import BETWEEN, HAD, share
 from latbench_predictors.lut import LUT
-from latbench_predictors.whole_network import WholeNetwork
+from latbench_predictors.products import Products
+from latbench_predictors.whole_network import Described, WholeNetwork
 
 if TYPE_CHECKING:
     from lightgbm import Booster
@@ -29,12 +30,14 @@ _FLOOR = 0.25
 class GBDT(Predictor):
     """``latency = base * (1 + trees)``.
 
-    The base is a robust ridge (:mod:`latbench_predictors.robust_ridge`) on options and costs; the
-    trees are LightGBM's, on those and the counts of blocks
-    (:class:`latbench_predictors.whole_network.Described`), fitted to the relative errors that the
-    base makes on networks left out. There are as many as cross-validation wants: none where the
-    latency is a sum, or where networks are few. So it is a ridge while it has to be, where trees
-    alone would know next to nothing.
+    The base is a robust ridge (:mod:`latbench_predictors.robust_ridge`): on options and costs, or,
+    where a compiler can fuse, on the kernels that are left and on their products
+    (:mod:`latbench_predictors.products`), whichever has the smaller error on networks left out: a
+    runtime may compile a network, or run it as it stands. The trees are LightGBM's, on options,
+    costs and the counts of blocks (:class:`latbench_predictors.whole_network.Described`), fitted to
+    the relative errors that the base makes on networks left out. There are as many as
+    cross-validation wants: none where the latency is a sum, or where networks are few. So it is a
+    ridge while it has to be, where trees alone would know next to nothing.
 
     ``coverage_of`` is the share of an architecture's options that a fitted network had; a quantity
     between those of fitted networks counts as had, and is told apart by ``support_of``.
@@ -45,6 +48,7 @@ class GBDT(Predictor):
     folds: ClassVar[int] = 20
     intercept_ms_: float
     coefficients_: FloatArray
+    products_: Products | None
     least_ms_: float
     seen_: known_options.Known
     model_: str
@@ -91,12 +95,30 @@ class GBDT(Predictor):
         self._check()
         found = self._network(X)
         self.least_ms_ = _FLOOR * float(np.median(y))
-        weights = self._network.weights(found)
-        ridge = robust_ridge.fit(found.linear * weights, y, self.least_ms_, self.tolerance)
-        self.intercept_ms_, self.coefficients_ = ridge.intercept_ms, ridge.coefficients * weights
+        ridge = self._base(found, y)
         self.seen_ = known_options.known(self.space, X)
         base_ms = robust_ridge.relative_to(ridge.left_out_ms, self.least_ms_)
         self.model_ = self._boosted(X, found.every, (y - ridge.left_out_ms) / base_ms)
+
+    def _base(self, found: Described, y: FloatArray) -> robust_ridge.Solution:
+        """Fit and keep the base that errs less on networks left out, and return it."""
+        weights, products = self._network.weights(found), Products.over(found.kernels)
+
+        def fitted(columns: FloatArray) -> robust_ridge.Solution:
+            return robust_ridge.fit(columns, y, self.least_ms_, self.tolerance)
+
+        def error(ridge: robust_ridge.Solution) -> float:
+            unit = robust_ridge.relative_to(y, self.least_ms_)
+            return robust_ridge.spread((y - ridge.left_out_ms) / unit)
+
+        ridge = fitted(found.linear * weights)
+        self.products_, coefficients = None, ridge.coefficients * weights
+        if found.kernels.shape[1]:
+            other = fitted(products(found.kernels))
+            if error(other) < error(ridge):
+                ridge, self.products_, coefficients = other, products, other.coefficients
+        self.intercept_ms_, self.coefficients_ = ridge.intercept_ms, coefficients
+        return ridge
 
     def _boosted(self, X: IntArray, columns: FloatArray, errors: FloatArray) -> str:
         """Return trees for the relative ``errors`` (n,) of the base as LightGBM's text, or ""."""
@@ -115,7 +137,8 @@ class GBDT(Predictor):
 
     def _predict(self, X: IntArray) -> FloatArray:
         found = self._network(X)
-        base_ms: FloatArray = self.intercept_ms_ + found.linear @ self.coefficients_
+        columns = self.products_(found.kernels) if self.products_ else found.linear
+        base_ms: FloatArray = self.intercept_ms_ + columns @ self.coefficients_
         if self._trees is None:
             return base_ms
         errors = boosting.predicted(self._trees, found.every)
@@ -167,6 +190,7 @@ class GBDT(Predictor):
         return {
             "base": np.array([self.intercept_ms_, self.least_ms_]),
             "coefficients": self.coefficients_,
+            "products": self.products_.to_array() if self.products_ else np.empty((2, 0)),
             "columns": np.array(self._network.names),
             "seen": self.seen_,
             "model": np.array(self.model_),
@@ -180,5 +204,6 @@ class GBDT(Predictor):
             )
         self.intercept_ms_, self.least_ms_ = map(float, state["base"])
         self.coefficients_, self.seen_ = state["coefficients"], state["seen"]
+        self.products_ = Products(*state["products"]) if state["products"].size else None
         self.model_ = str(state["model"])
         _ = self._trees  # read at once, so that what is no tree is refused now

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import cast
 
 import numpy as np
@@ -23,6 +24,8 @@ NAMES, REACH, COSTS, PRUNED_COSTS = 5.0, 0.3, 5.0, 0.5
 # processor: more networks within 5 and within 10 % than with 0, a smaller mean error than above 1.
 COUNTS = 1.0
 
+_PATH = "longest macs"
+
 
 @dataclass(frozen=True)
 class Described:
@@ -37,6 +40,8 @@ class Described:
         counts: how often each block runs, (n, blocks).
         shared: how often each block computes what another does, or begins as it does; of the order
             of 1, (n, 2 blocks), or no column where none does.
+        kernels: what a compiler makes of them (:mod:`latbench.spaces.fusion`), and the most work
+            along one path; of any size, (n, kernels), or no column where it can fuse nothing.
         prunes: whether what runs depends on more than single options. Where it does not, counts are
             sums of ``options``, and of use to trees alone.
     """
@@ -45,6 +50,7 @@ class Described:
     costs: FloatArray
     counts: FloatArray
     shared: FloatArray
+    kernels: FloatArray
     prunes: bool
 
     @property
@@ -55,7 +61,7 @@ class Described:
 
     @property
     def every(self) -> FloatArray:
-        """All columns."""
+        """What trees take: all columns but kernels, of which isomorphic cells may differ in one."""
         return np.hstack([self.options, self.costs, self.counts, self.shared])
 
 
@@ -85,6 +91,8 @@ class WholeNetwork:
             names += self._graph.names[self._graph.costs] + self._graph.names[self._graph.shared]
             told = np.empty((0, len(self._graph.names[self._graph.reach])))
             names += [f"reach {number}" for number in range(self._shared_reach(told).shape[1])]
+            kernels = [self._graph.names[column] for column in self._kernels]
+            names += [f"{name} beside kernels" if name == _PATH else name for name in kernels]
         if self._lut is not None:
             names.append("accumulated")
         self.names = tuple(names)
@@ -93,15 +101,24 @@ class WholeNetwork:
         """Return canonical architectures ``X`` (n, choices) as columns."""
         encoded = self._space.one_hot(X)
         options = [encoded @ self._own, encoded @ self._shared]
-        costs = counts = shared = np.empty((len(X), 0))
+        costs = counts = shared = kernels = np.empty((len(X), 0))
         if self._graph is not None:
             found = self._graph(X)
             options.append(self._shared_reach(found[:, self._graph.reach]))
             costs, counts = found[:, self._graph.costs], found[:, self._graph.counts]
-            shared = found[:, self._graph.shared]
+            shared, kernels = found[:, self._graph.shared], found[:, self._kernels]
         if self._lut is not None:
             costs = np.column_stack([costs, self._lut.accumulated(X)])
-        return Described(np.hstack(options), costs, counts, shared, self._prunes)
+        return Described(np.hstack(options), costs, counts, shared, kernels, self._prunes)
+
+    @cached_property
+    def _kernels(self) -> IntArray:
+        """The columns of features that are told of kernels."""
+        assert self._graph is not None
+        names = self._graph.names
+        own = np.arange(len(names))[self._graph.kernels]
+        # A kernel that reads what the last one wrote finds it in a cache, or has to wait for it.
+        return np.append(own, names.index(_PATH)) if len(own) else own
 
     def _shared_reach(self, reach: FloatArray) -> FloatArray:
         """Return the columns of :data:`features.REACH` with those of like choices summed."""

@@ -222,3 +222,42 @@ def test_other_columns_are_refused(saved: Path) -> None:
     with pytest.raises(ArtefactError, match="other columns than this latbench makes"):
         Predictor.load(saved)
     assert json.loads((saved / artefact.DOCUMENT).read_text(encoding="utf-8"))["kind"] == "gbdt"
+
+
+@pytest.fixture(scope="module")
+def cells() -> SearchSpace:
+    """A space of cells, in which a compiler can fuse."""
+    return latbench.space("nasbench201", cells=1)
+
+
+def test_a_compiled_cell_is_told_by_its_kernels(cells: SearchSpace) -> None:
+    """What kernels cost together no sum over options tells."""
+    X = cells.sample(np.random.default_rng(0), 400)
+    found = WholeNetwork(cells, None)(cells.check(X)).kernels
+    sized = found / found.max(axis=0)
+    y = 0.1 + sized.sum(axis=1) * (1 + sized[:, 0]) + 0.3 * sized[:, 3] * sized[:, 5]
+    gbdt = fitted(GBDT(cells), X[:100], y[:100])
+    assert gbdt.products_ is not None
+    ridge = Ridge(cells, alpha="auto").fit(X[:100], y[:100], calibrate=False)
+    own, other = (metrics.mape(y[100:], one.predict(X[100:])) for one in (gbdt, ridge))
+    assert own < 1 < 5 < other
+
+
+def test_a_cell_that_runs_as_it_stands_is_told_by_its_options(cells: SearchSpace) -> None:
+    """Where nothing is pruned or fused, kernels would mislead."""
+    X = cells.sample(np.random.default_rng(0), 400)
+    y = 1 + cells.one_hot(X) @ np.tile(np.random.default_rng(1).uniform(0, 1, 5), 6)
+    gbdt = fitted(GBDT(cells), X[:100], y[:100])
+    assert gbdt.products_ is None
+    assert metrics.mape(y[100:], gbdt.predict(X[100:])) < 0.1
+
+
+def test_kernels_and_their_products_are_saved(cells: SearchSpace) -> None:
+    """What comes back predicts the same bits."""
+    X = cells.sample(np.random.default_rng(0), 100)
+    found = WholeNetwork(cells, None)(cells.check(X)).kernels
+    gbdt = fitted(GBDT(cells), X, 1 + (found / found.max(axis=0)).sum(axis=1) ** 2)
+    assert gbdt.products_ is not None
+    again = GBDT(cells)
+    again._relearn(gbdt._learned())
+    np.testing.assert_array_equal(again.predict(X), gbdt.predict(X))

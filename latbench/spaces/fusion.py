@@ -1,0 +1,173 @@
+"""What a compiler makes of a network: which operations are computed, and which of them are fused.
+
+Runtimes agree on a few rewrites. What passes a value on costs nothing, and what is computed twice
+is computed once. A convolution adds what it computes to another value on its way out, if nobody
+else reads it (ONNX Runtime), or only if nobody else reads the other value either, over which it
+writes (OpenVINO). A ReLU is applied by what writes a value, if nobody reads the value without it.
+The rest are kernels of their own, each of which reads and writes a whole map. How many there are of
+each, and how they add up with each other, tells more of a latency than the names of the options.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from latbench.spaces.values import scattered
+
+if TYPE_CHECKING:
+    from latbench.spaces.architectures import FloatArray
+    from latbench.spaces.graph import BoolArray, IntArray, StaticGraph
+    from latbench.spaces.values import Values
+
+KERNELS = (
+    "weighted",
+    "weighted macs",
+    "unweighted",
+    "additions",
+    "additions fused",
+    "additions in place",
+    "rectified",
+    "rectified fused",
+)
+"""Names of the columns of :func:`kernels`."""
+
+
+def kernels(
+    graph: StaticGraph,
+    X: IntArray,
+    live: BoolArray,
+    alive: dict[str, BoolArray],
+    values: dict[str, Values],
+) -> FloatArray:
+    """Return how many there are of each of :data:`KERNELS`, (n, kernels).
+
+    Operations with weights and their multiply-accumulates; others, but for joins; additions of two
+    values, of which a join of k has k - 1; those that an operation with weights does on its way
+    out, and those that write over the other value; values that are read through a ReLU; and those
+    that are read in no other way, so that what writes them applies it.
+
+    Args:
+        graph: of the space.
+        X: canonical architectures, (n, choices).
+        live: which nodes must run, (n, nodes).
+        alive: where a value exists, (n,) each, by the name of its node.
+        values: their names (:func:`latbench.spaces.values.named`).
+    """
+    found = _Operations(len(X))
+    for position, node in enumerate(graph.nodes):
+        for chosen, candidate in graph.chosen(node, X):
+            operation = candidate.operation
+            runs, value = chosen & live[:, position], values[node.name]
+            if operation.joins:
+                _add(found, runs, value, [(alive[name], values[name]) for name in candidate.inputs])
+            elif not (operation.is_zero or operation.passes_through):
+                kind = _Kind(
+                    macs=operation.macs(graph.input_shapes(candidate)),
+                    weighted=operation.params() > 0,
+                    rectifies=operation.rectifies,
+                )
+                found.add(runs, value, kind, [values[name] for name in candidate.inputs])
+    return found.counted()
+
+
+def _add(
+    found: _Operations, runs: BoolArray, value: Values, inputs: list[tuple[BoolArray, Values]]
+) -> None:
+    """Add the additions of a join, one after the other; the last one gives its ``value``.
+
+    In the order of its inputs, as a runtime finds them: of a convolution, a pooling and another
+    convolution both additions are fused; where the pooling comes last, it is added by itself.
+    """
+    last = np.sum([alive for alive, _ in inputs], axis=0)
+    seen = np.zeros(len(runs), dtype=np.int64)
+    total = np.zeros(len(runs), dtype=np.uint64)
+    for alive, given in inputs:
+        both = alive & (seen > 0)
+        seen += alive
+        result = np.where(seen == last, value, scattered(scattered(total) + scattered(given)))
+        found.add(runs & both, result, _Kind(addition=True), [total, given])
+        total = np.where(both, result, np.where(alive, given, total))
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What is told of an operation, the same for all architectures."""
+
+    macs: int = 0
+    weighted: bool = False
+    addition: bool = False
+    rectifies: bool = False
+
+
+class _Operations:
+    """The operations of ``n`` architectures in one list, and what each of them reads."""
+
+    def __init__(self, n: int) -> None:
+        self._n = n
+        self._count = 0
+        self._rows: list[IntArray] = []
+        self._values: list[Values] = []
+        self._kinds: list[FloatArray] = []
+        self._readers: list[IntArray] = []
+        self._read: list[Values] = []
+
+    def add(self, runs: BoolArray, value: Values, kind: _Kind, inputs: list[Values]) -> None:
+        """Add an operation where it ``runs``, which makes ``value`` of ``inputs``; all (n,)."""
+        rows = np.flatnonzero(runs)
+        told = (kind.macs, kind.weighted, kind.addition, kind.rectifies)
+        self._rows.append(rows)
+        self._values.append(value[rows])
+        self._kinds.append(np.tile(np.array(told, dtype=np.float64), (len(rows), 1)))
+        self._readers += [np.arange(self._count, self._count + len(rows))] * len(inputs)
+        self._read += [given[rows] for given in inputs]
+        self._count += len(rows)
+
+    def counted(self) -> FloatArray:
+        """Return how many there are of each of :data:`KERNELS`, (n, kernels)."""
+        rows = np.concatenate(self._rows)
+        macs, weighted, addition, rectifies = np.vstack(self._kinds).T
+        own = scattered(rows.astype(np.uint64))  # tells values of different architectures apart
+        made, first = np.unique(np.concatenate(self._values) ^ own, return_index=True)
+        once = np.zeros(self._count, dtype=np.bool_)
+        once[first] = True
+        reader, maker = self._reads(own, once, made, first)
+        readers = self._sums(maker)
+        alone = readers[maker] == 1
+        rectifying = self._sums(maker, rectifies[reader])
+        fused = (addition > 0) & (self._sums(reader, alone * weighted[maker]) > 0)
+        rectified = rectifying > 0
+        columns = (
+            weighted,
+            macs,
+            (weighted == 0) & (addition == 0),
+            addition,
+            fused,
+            fused & (self._sums(reader, alone) == 2),
+            rectified,
+            rectified & (rectifying == readers) & ((weighted > 0) | (addition > 0)),
+        )
+        counts = [np.bincount(rows, column * once, self._n) for column in columns]
+        return np.stack(counts, axis=1)
+
+    def _reads(
+        self, own: Values, once: BoolArray, made: Values, first: IntArray
+    ) -> tuple[IntArray, IntArray]:
+        """Return who reads and who made what is read, (reads,) each, by number.
+
+        What is computed again reads nothing, and nobody made the input.
+        """
+        reader, read = np.concatenate(self._readers), np.concatenate(self._read)
+        reader, read = reader[once[reader]], read[once[reader]]
+        read = read ^ own[reader]
+        place = np.minimum(np.searchsorted(made, read), len(made) - 1)
+        known = made[place] == read
+        return reader[known], first[place[known]]
+
+    def _sums(self, of: IntArray, weights: npt.ArrayLike | None = None) -> FloatArray:
+        """Return how often each operation is in ``of``, or the sum of ``weights`` there."""
+        sums: FloatArray = np.bincount(of, weights, self._count).astype(np.float64)
+        return sums

@@ -1,0 +1,169 @@
+"""What a compiler fuses: by hand, by a walk over the steps, and by a compiler."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+import latbench
+from latbench.spaces import Block, SearchSpace
+from latbench.spaces.fusion import KERNELS
+from latbench.spaces.graph import INPUT
+
+SKIP = "|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"
+
+
+@pytest.fixture(scope="module")
+def cells() -> SearchSpace:
+    """Three cells, one a stage."""
+    return latbench.space("nasbench201", cells=1, image_size=8)
+
+
+def kernels(space: SearchSpace, X: np.ndarray) -> np.ndarray:
+    """Return the columns of kernels of ``X``, (n, kernels)."""
+    return space.features(space.check(X))[:, space.features.kernels]
+
+
+BY_HAND = {
+    # An input that others read, too, is not written over, and has its ReLU beside it.
+    "|none~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|": (0, 0, 0, 0, 1, 1),
+    "|nor_conv_1x1~0|+|none~0|none~1|+|skip_connect~0|skip_connect~1|none~2|": (0, 1, 1, 0, 1, 0),
+    "|nor_conv_1x1~0|+|none~0|none~1|+|avg_pool_3x3~0|skip_connect~1|none~2|": (1, 1, 1, 1, 1, 0),
+    # Two convolutions of one value see it through one ReLU, and either writes over the other.
+    "|none~0|+|nor_conv_1x1~0|none~1|+|nor_conv_3x3~0|none~1|skip_connect~2|": (0, 1, 1, 1, 1, 1),
+    # Additions are done in order: the pooling that comes last is added by itself.
+    "|avg_pool_3x3~0|+|nor_conv_1x1~0|none~1|+|nor_conv_3x3~0|skip_connect~1|skip_connect~2|": (
+        *(1, 2, 2, 2, 1, 0),
+    ),
+    "|nor_conv_1x1~0|+|avg_pool_3x3~0|none~1|+|nor_conv_3x3~0|skip_connect~1|skip_connect~2|": (
+        *(1, 2, 1, 1, 1, 0),
+    ),
+    # Two poolings of one value are one, and a value that is added to itself has two readers.
+    "|avg_pool_3x3~0|+|avg_pool_3x3~0|none~1|+|none~0|skip_connect~1|skip_connect~2|": (
+        *(1, 1, 0, 0, 0, 0),
+    ),
+}
+"""Of one cell: poolings, additions, fused, in place, values behind a ReLU, fused."""
+
+
+@pytest.mark.parametrize("cell", BY_HAND)
+def test_by_hand(cells: SearchSpace, cell: str) -> None:
+    """Three cells have three times what one has; nothing rectifies the last, or fuses the first."""
+    (found,) = kernels(cells, cells.encode(cell)[None])
+    assert found[2:].tolist() == [3 * count for count in BY_HAND[cell]]
+
+
+def walked(space: SearchSpace, x: np.ndarray) -> list[float]:
+    """Return the kernels of ``x`` by a walk over the steps that run."""
+    values: dict[str | None, object] = {INPUT: INPUT}
+    made: dict[object, tuple[str, bool, list[object], int]] = {}
+    for step in space.graph.plan(x):
+        operation, block = step.operation, Block(step.operation, step.input_shapes)
+        taken = [values[name] for name in step.inputs if name is not None]
+        if operation.joins:
+            total = taken[0]
+            for number, value in enumerate(taken[1:], start=2):
+                whole = ("sum", frozenset(Counter(taken).items()))
+                pair = ("pair", frozenset(Counter([total, value]).items()))
+                result = whole if number == len(taken) else pair
+                made.setdefault(result, ("addition", False, [total, value], 0))
+                total = result
+            values[step.name] = total
+        elif operation.params() > 0:
+            values[step.name] = step.name
+            made[step.name] = ("weighted", operation.rectifies, taken, block.macs)
+        else:
+            values[step.name] = (operation.key, tuple(taken))
+            made.setdefault(values[step.name], ("unweighted", False, taken, 0))
+    readers = Counter(value for _, _, read, _ in made.values() for value in read)
+    through = Counter(value for _, relu, read, _ in made.values() for value in read if relu)
+    kinds = {value: kind for value, (kind, *_) in made.items()}
+    sums = [read for kind, _, read, _ in made.values() if kind == "addition"]
+    alone = [[value for value in read if readers[value] == 1 and value in made] for read in sums]
+    fused = [one for one in alone if "weighted" in [kinds[value] for value in one]]
+    relus = [value for value in through if value in made]
+    return [
+        sum(kind == "weighted" for kind in kinds.values()),
+        sum(macs for *_, macs in made.values()),
+        sum(kind == "unweighted" for kind in kinds.values()),
+        len(sums),
+        len(fused),
+        sum(len(one) == 2 for one in fused),
+        len(relus),
+        sum(through[one] == readers[one] and kinds[one] != "unweighted" for one in relus),
+    ]
+
+
+@pytest.mark.parametrize("name", ["nasbench201", "darts"])
+def test_columns_are_those_of_a_walk(name: str) -> None:
+    """All architectures at once have what each has by itself."""
+    space = latbench.space(name)
+    X = space.sample(np.random.default_rng(0), 25)
+    expected = [walked(space, x) for x in X]
+    np.testing.assert_array_equal(kernels(space, X), expected)
+    varying = np.ptp(expected, axis=0) > 0
+    assert [kernel for kernel, varies in zip(KERNELS, varying, strict=True) if not varies] == (
+        ["additions"] if name == "darts" else []  # there every node joins two
+    )
+
+
+def test_a_chain_has_none() -> None:
+    """Nothing is joined there, so the blocks are all there is to tell."""
+    space = latbench.space("mobilenet")
+    assert not space.features.names[space.features.kernels]
+
+
+@pytest.mark.parametrize("name", ["nasbench201", "darts"])
+def test_what_rectifies_sees_its_input_through_a_relu(name: str) -> None:
+    """A ReLU before it changes nothing; before other operations with weights it does."""
+    torch = pytest.importorskip("torch")
+    for block in latbench.space(name).blocks:
+        if block.operation.params() == 0:
+            continue
+        module = block.operation.module().eval()
+        for weights in module.parameters():  # a normalisation as drawn first leaves signs alone
+            torch.nn.init.normal_(weights)
+        inputs = [torch.randn(1, *shape) for shape in block.input_shapes]
+        with torch.no_grad():
+            plain, rectified = module(*inputs), module(*map(torch.relu, inputs))
+        assert torch.equal(plain, rectified) == block.operation.rectifies, block.key
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="where layouts have blocks of channels")
+def test_onnx_runtime_is_left_with_as_many(cells: SearchSpace, tmp_path: Path) -> None:
+    """Poolings, additions, those that convolutions do, and ReLUs beside those of a bare cell."""
+    rng = np.random.default_rng(5)
+    X = np.vstack([cells.encode(SKIP), cells.sample(rng, 12)])
+    X = X[cells.graph.live(X)[1][cells.graph.output]]
+    compiled = np.array([_compiled(cells, x, tmp_path / "network.onnx") for x in X])
+    told = dict(zip(KERNELS, kernels(cells, X).T, strict=True))
+    expected = np.stack(
+        [
+            told["unweighted"],
+            told["additions"] - told["additions fused"],
+            told["additions fused"],
+            told["rectified"] - told["rectified fused"],
+        ],
+        axis=1,
+    )
+    np.testing.assert_array_equal(compiled - compiled[0], expected - expected[0])
+    assert (np.ptp(expected, axis=0) > 0).all()
+
+
+def _compiled(space: SearchSpace, x: np.ndarray, path: Path) -> list[int]:
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(path)
+    options.log_severity_level = 3  # it warns that the file suits this processor alone
+    model = space.to_onnx(x).SerializeToString()
+    onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    nodes = onnx.load(path).graph.node
+    kinds = Counter(node.op_type for node in nodes)
+    # The fourth input of a convolution is what it adds itself to.
+    adding = [node for node in nodes if node.op_type == "Conv" and len(node.input) == 4]
+    return [kinds["AveragePool"], kinds["Add"] + kinds["Sum"], len(adding), kinds["Relu"]]
