@@ -8,7 +8,11 @@ because a stack that is not empty when the interpreter ends aborts it.
 
 from __future__ import annotations
 
+import math
+import re
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -24,18 +28,21 @@ _BUILT = (
     "it is compiled when it is installed: put the CUDA toolkit (cuda.h, nvcc) and a C++ compiler "
     "in place, then run: "
 )
+_ROOM = "take a smaller batch, or end what else uses it (nvidia-smi lists it)"
+_SLICE = re.compile(r"\bMIG\b")
 
 
 def driver() -> Any:
     """Return ``pycuda.driver``, initialised, on a machine with a GPU.
 
     Raises:
-        UnavailableError: pycuda is not installed or was built for another CUDA, or there is no
-            driver or no GPU; the text says which, and what to do.
+        UnavailableError: pycuda is not installed or was built for another CUDA or NumPy, or there
+            is no driver or no GPU; the text says which, and what to do.
     """
     try:
         import pycuda.driver as cuda
-    except ImportError as failure:
+    # NumPy refuses a module that was built for another NumPy by the latter two.
+    except (ImportError, RuntimeError, SystemError) as failure:
         raise UnavailableError(_not_loaded(failure)) from failure
     try:
         cuda.init()
@@ -53,17 +60,20 @@ def driver() -> Any:
     return cuda
 
 
-def _not_loaded(failure: ImportError) -> str:
-    if failure.name == "pycuda":
+def _not_loaded(failure: Exception) -> str:
+    if isinstance(failure, ImportError) and failure.name == "pycuda":
         return f"the package pycuda is not installed; {_BUILT}pip install 'latbench[tensorrt]'"
     if "libcuda.so" in str(failure):
         return (
             f"there is no NVIDIA driver here ({reason_of(failure)}); install it: nvidia-smi should "
             "list a GPU"
         )
+    # A SystemError says only that there was another error, which is its cause.
+    cause = failure.__cause__
+    told = reason_of(cause if isinstance(cause, Exception) else failure)
     return (
-        f"the package pycuda does not load ({reason_of(failure)}), as where it was built for "
-        f"another CUDA; {_BUILT}pip install --force-reinstall --no-cache-dir pycuda"
+        f"the package pycuda does not load ({told}), as where it was built for another CUDA or "
+        f"another NumPy; {_BUILT}pip install --force-reinstall --no-cache-dir pycuda"
     )
 
 
@@ -71,19 +81,22 @@ def _not_loaded(failure: ImportError) -> str:
 def gpu_for(device: str) -> Gpu:
     """Return the GPU of this machine that the profile ``device`` describes.
 
-    Of several, it is the first in the order of nvidia-smi, which is that of the PCI bus.
+    Of several, it is the first in the order of nvidia-smi, which is that of the PCI bus. A slice
+    of a card (MIG) is none, although its name holds that of the card.
 
     Raises:
-        UnavailableError: CUDA does not work here, or shows none of that name.
+        UnavailableError: CUDA does not work here, or shows no whole one of that name.
         UsageError: there is no such profile.
     """
     cuda, sought = driver(), profile(device)
     found = [cuda.Device(number) for number in range(cuda.Device.count())]
-    matching = [one for one in found if sought.kind == "soc" or sought.matches(one.name())]
+    whole = [one for one in found if not _SLICE.search(one.name())]
+    matching = [one for one in whole if sought.kind == "soc" or sought.matches(one.name())]
     if not matching:
         names = ", ".join(one.name() for one in found)
         raise UnavailableError(
-            f"CUDA shows no {device} here but {names}; CUDA_VISIBLE_DEVICES may hide it"
+            f"CUDA shows no {device} here but {names}; CUDA_VISIBLE_DEVICES may hide it, and a "
+            "slice of it (MIG) is none"
         )
     first = min(matching, key=lambda one: str(one.pci_bus_id()))
     return Gpu(cuda, first, require(device).instance)
@@ -153,9 +166,42 @@ class Gpu:
             self._context.pop()
             Gpu._holding = None
 
+    def failure(self, failure: Exception) -> MeasurementError:
+        """Return what ``failure``, an :attr:`error` in its work, is on one line."""
+        room = f"; {_ROOM}" if isinstance(failure, self._cuda.MemoryError) else ""
+        return MeasurementError(f"the {self.name} cannot run it: {reason_of(failure)}{room}")
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Raise what CUDA refuses inside as a MeasurementError.
+
+        It costs about a microsecond, which is not spent where the host's time is taken.
+        """
+        try:
+            yield
+        except self.error as failure:
+            raise self.failure(failure) from failure
+
+    @contextmanager
+    def _room_for(self, what: str) -> Iterator[None]:
+        """Raise a MeasurementError where ``what``, several things, do not fit into its memory."""
+        try:
+            yield
+        except self._cuda.MemoryError as failure:
+            free, total = self._cuda.mem_get_info()
+            raise MeasurementError(
+                f"out of memory: {what} do not fit into the {format_bytes(free)} of "
+                f"{format_bytes(total)} that are free on the {self.name}; {_ROOM}"
+            ) from failure
+
     def stream(self) -> Any:
-        """Return a new stream: ``handle``, ``synchronize()``."""
-        return self._cuda.Stream()
+        """Return a new stream: ``handle``, ``synchronize()``.
+
+        Raises:
+            MeasurementError: it does not fit into the memory of the GPU.
+        """
+        with self._room_for("the queues of a stream"):
+            return self._cuda.Stream()
 
     def event(self) -> Any:
         """Return a new event: ``record(stream)``, ``query()``, ``time_since(event)`` in ms."""
@@ -181,20 +227,24 @@ class Gpu:
         Raises:
             MeasurementError: they do not fit.
         """
-        try:
+        with self._room_for(format_bytes(size)):
             # CUDA has no allocation of nothing, and a tensor may be empty.
             return self._cuda.mem_alloc(max(1, size))
-        except self._cuda.MemoryError as failure:
-            free, total = self._cuda.mem_get_info()
-            raise MeasurementError(
-                f"out of memory: {format_bytes(size)} do not fit into the {format_bytes(free)} of "
-                f"{format_bytes(total)} that are free on the {self.name}; take a smaller batch, or "
-                "end what else uses it (nvidia-smi lists it)"
-            ) from failure
 
     def pinned(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-        """Return an array of the host that copies to and from the GPU need no detour for."""
-        array: Array = self._cuda.pagelocked_empty(shape, dtype)
+        """Return an array of the host that copies to and from the GPU need no detour for.
+
+        Raises:
+            MeasurementError: the host has no such memory.
+        """
+        try:
+            array: Array = self._cuda.pagelocked_empty(shape, dtype)
+        except self._cuda.MemoryError as failure:
+            size = format_bytes(math.prod(shape) * dtype.itemsize)
+            raise MeasurementError(
+                f"out of memory: the host has no {size} that stay in place for copies to the "
+                f"{self.name}; take a smaller batch, or end what else uses the host's memory"
+            ) from failure
         return array
 
     def upload(self, buffer: Any, values: Array, stream: Any = None) -> None:

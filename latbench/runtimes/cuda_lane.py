@@ -37,22 +37,25 @@ FLUSHED_BYTES = 256 * 2**20
 class CudaEvent:
     """An event in the stream of its lane."""
 
-    def __init__(self, event: Any, stream: Any) -> None:
-        """Take a new event of pycuda."""
-        self._event, self._stream = event, stream
+    def __init__(self, gpu: Gpu, stream: Any) -> None:
+        """Make an event of ``gpu`` in a stream of pycuda."""
+        self._gpu, self._event, self._stream = gpu, gpu.event(), stream
 
     def record(self) -> None:
         """See :class:`latbench.runtimes.gpu_clock.Event`."""
-        self._event.record(self._stream)
+        with self._gpu.working():
+            self._event.record(self._stream)
 
     def happened(self) -> bool:
         """See :class:`latbench.runtimes.gpu_clock.Event`."""
-        return bool(self._event.query())
+        with self._gpu.working():
+            return bool(self._event.query())
 
     def ms_since(self, earlier: Event) -> float:
         """See :class:`latbench.runtimes.gpu_clock.Event`."""
         assert isinstance(earlier, CudaEvent)
-        return float(self._event.time_since(earlier._event))
+        with self._gpu.working():
+            return float(self._event.time_since(earlier._event))
 
     def drop(self) -> None:
         """Let pycuda end it."""
@@ -60,7 +63,10 @@ class CudaEvent:
 
 
 class CudaLane:
-    """A stream of its own; all of it ends with :meth:`free`, while the GPU is held."""
+    """A stream of its own; all of it ends with :meth:`free`, while the GPU is held.
+
+    What CUDA refuses, or finds to have failed, is a MeasurementError.
+    """
 
     def __init__(self, gpu: Gpu) -> None:
         """Prepare to use ``gpu``, which need not be held before the first use."""
@@ -86,25 +92,32 @@ class CudaLane:
 
     def event(self) -> CudaEvent:
         """See :class:`latbench.runtimes.gpu_clock.Lane`."""
-        self._events.append(CudaEvent(self._gpu.event(), self.stream))
+        with self._gpu.working():
+            self._events.append(CudaEvent(self._gpu, self.stream))
         return self._events[-1]
 
     def hold(self, ns: int) -> None:
         """See :class:`latbench.runtimes.gpu_clock.Lane`."""
-        if self._spin is None:
-            self._spin = self._gpu.kernel(_SPIN, "spin", "Q")
-        self._spin.prepared_async_call((1, 1), (1, 1, 1), self.stream, ns)
+        with self._gpu.working():
+            if self._spin is None:
+                self._spin = self._gpu.kernel(_SPIN, "spin", "Q")
+            self._spin.prepared_async_call((1, 1), (1, 1, 1), self.stream, ns)
 
     def flush(self) -> None:
         """See :class:`latbench.runtimes.gpu_clock.Lane`."""
-        if self._flushed is None:
-            self._flushed = self._gpu.allocate(FLUSHED_BYTES)
-        self._gpu.clear(self._flushed, FLUSHED_BYTES, self.stream)
+        with self._gpu.working():
+            if self._flushed is None:
+                self._flushed = self._gpu.allocate(FLUSHED_BYTES)
+            self._gpu.clear(self._flushed, FLUSHED_BYTES, self.stream)
 
     def wait(self) -> None:
         """See :class:`latbench.runtimes.gpu_clock.Lane`."""
-        if self._stream is not None:
+        if self._stream is None:
+            return
+        try:  # not by ``working``, because the host's time is taken around this
             self._stream.synchronize()
+        except self._gpu.error as failure:
+            raise self._gpu.failure(failure) from failure
 
     def free(self) -> None:
         """End everything, once or twice; after an error of the GPU as well."""

@@ -45,6 +45,10 @@ class TensorRt(Runtime):
             return str(missing)
         return None
 
+    def available_on(self, device: str) -> str | None:
+        """See :class:`Runtime`."""
+        return self.available() or _unsupported(device)
+
     def version(self) -> str:
         """See :class:`Runtime`."""
         return str(bindings().__version__)
@@ -69,22 +73,29 @@ class TensorRt(Runtime):
                 f"TensorRT {trt.__version__} has no levels of optimisation; leave optimisation "
                 "out, or install TensorRT 8.6 or newer"
             )
-        device = profile(target.device)
-        newest = device.newest_tensorrt
-        if newest is not None and newest.value is not None and is_newer(trt, newest.value):
-            board = device.kind == "soc"
-            way = (
-                "take the JetPack that brings it"
-                if board
-                else (f"run: pip install 'tensorrt=={newest.value}.*'")
-            )
-            raise UnavailableError(
-                f"TensorRT {trt.__version__} does not support the {target.device}, and "
-                f"{newest.value} is the newest that does; {way}"
-            )
+        reason = _unsupported(target.device)
+        if reason is not None:
+            raise UnavailableError(reason)
 
     def _compile(self, workload: Workload, target: Target) -> Session:
         # Loaded here, because `latbench devices` asks for reasons and needs no session.
         from latbench.runtimes.tensorrt_session import TensorRtSession
 
         return TensorRtSession(workload, target)
+
+
+def _unsupported(device: str) -> str | None:
+    """Return that the TensorRT here is newer than those that support ``device``, or None."""
+    trt, sought = bindings(), profile(device)
+    newest = sought.newest_tensorrt
+    if newest is None or newest.value is None or not is_newer(trt, newest.value):
+        return None
+    way = (
+        "take the JetPack that brings it"
+        if sought.kind == "soc"
+        else f"run: pip install 'tensorrt=={newest.value}.*'"
+    )
+    return (
+        f"TensorRT {trt.__version__} does not support the {device}, and {newest.value} is the "
+        f"newest that does; {way}"
+    )

@@ -13,7 +13,8 @@ from onnx import ModelProto
 from latbench.errors import MeasurementError
 from latbench.runtimes.engine_cache import EngineCache
 from latbench.runtimes.half_precision import in_half_precision
-from latbench.runtimes.tensorrt_bindings import messages, reason, started
+from latbench.runtimes.naming import as_shown
+from latbench.runtimes.tensorrt_messages import messages, reason, started
 from latbench.spaces.workload import TensorSpec
 
 _MOST_ERRORS = 3
@@ -103,8 +104,8 @@ def engine_of(
         cache: where engines and timings of kernels are kept.
 
     Raises:
-        MeasurementError: TensorRT refused it; the text names the node.
-        UnavailableError: TensorRT cannot use CUDA here.
+        MeasurementError: TensorRT refused it, and the text names the node; or cannot start now.
+        UnavailableError: TensorRT cannot use the driver here.
     """
     weakly_typed = hasattr(trt.BuilderFlag, "FP16")
     if build.precision == "fp16" and not weakly_typed:
@@ -125,7 +126,7 @@ def engine_of(
     cache.put(facts, plan)
     engine = _deserialised(trt, plan)
     if engine is None:
-        raise MeasurementError(f"tensorrt cannot load the engine: {reason(trt)}")
+        raise MeasurementError(f"tensorrt cannot load the engine: {reason(trt, shown)}")
     return Engine(engine, _sha256(plan), built_ms)
 
 
@@ -156,9 +157,10 @@ def _built(
     config = _config(trt, builder, build)
     timings = {"kind": "timings", "place": asdict(place)}
     _set_timings(config, cache.get(timings))
+    messages(trt).take()  # timings that were refused are no reason
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise MeasurementError(f"tensorrt cannot build it: {reason(trt)}")
+        raise MeasurementError(f"tensorrt cannot build it: {reason(trt, shown)}")
     cache.put(timings, _bytes(config.get_timing_cache().serialize()))
     return _bytes(plan)
 
@@ -197,13 +199,13 @@ def _parser_errors(trt: Any, parser: Any, model: ModelProto, shown: Mapping[str,
     told = []
     for number in range(min(parser.num_errors, _MOST_ERRORS)):
         error = parser.get_error(number)
-        place, said = error.node(), " ".join(str(error.desc()).split())
+        place, said = error.node(), as_shown(" ".join(str(error.desc()).split()), shown)
         # The index of an error that is about no node lies outside.
         if 0 <= place < len(model.graph.node):
             node = model.graph.node[place]
             said = f"node {shown.get(node.name, node.name)!r} ({node.op_type}): {said}"
         told.append(said)
-    return "; ".join(dict.fromkeys(told)) or reason(trt)
+    return "; ".join(dict.fromkeys(told)) or reason(trt, shown)
 
 
 def _bytes(memory: Any) -> bytes:

@@ -15,8 +15,8 @@ from latbench.runtimes.cuda import Gpu
 from latbench.runtimes.cuda_graph import CudaGraph
 from latbench.runtimes.cuda_lane import CudaLane
 from latbench.runtimes.inputs import Array
-from latbench.runtimes.tensorrt_bindings import messages, reason
 from latbench.runtimes.tensorrt_engine import Engine
+from latbench.runtimes.tensorrt_messages import messages, reason
 
 _TYPES: Mapping[str, np.dtype[Any]] = {
     "FLOAT": np.dtype(np.float32),
@@ -147,7 +147,7 @@ class Execution:
         """Put one run into the stream; it may begin before this returns.
 
         Raises:
-            MeasurementError: TensorRT refused it.
+            MeasurementError: TensorRT refused it, or the GPU failed.
             LatbenchError: this execution was freed.
         """
         if self._context is None:
@@ -160,12 +160,15 @@ class Execution:
     def _launch(self) -> None:
         stream = self.lane.stream
         inputs, outputs = self._copied
-        for name, array in inputs.items():
-            self._gpu.upload(self._buffers[name], array, stream)
-        if not self._context.execute_async_v3(stream.handle):
-            raise MeasurementError(f"tensorrt cannot run it: {reason(self._trt)}")
-        for name, array in outputs.items():
-            self._gpu.download(array, self._buffers[name], stream)
+        try:
+            for name, array in inputs.items():
+                self._gpu.upload(self._buffers[name], array, stream)
+            if not self._context.execute_async_v3(stream.handle):
+                raise MeasurementError(f"tensorrt cannot run it: {reason(self._trt)}")
+            for name, array in outputs.items():
+                self._gpu.download(array, self._buffers[name], stream)
+        except self._gpu.error as failure:
+            raise self._gpu.failure(failure) from failure
 
     def capture(self) -> None:
         """From now on launch a run as one CUDA graph.
@@ -196,27 +199,46 @@ class Execution:
         }
 
     def wait(self) -> None:
-        """Return when all work of the stream is done."""
+        """Return when all work of the stream is done.
+
+        Raises:
+            MeasurementError: it failed.
+        """
         self.lane.wait()
 
     def report(self) -> None:
-        """Let the profiler be told the times of the layers in the last run, which has ended."""
-        self._context.report_to_profiler()
+        """Let the profiler be told the times of the layers in the last run, which has ended.
+
+        Raises:
+            MeasurementError: TensorRT does not tell them.
+        """
+        if not self._context.report_to_profiler():
+            raise MeasurementError(f"tensorrt tells no times of layers: {reason(self._trt)}")
 
     def upload(self, values: Mapping[str, Array]) -> None:
-        """Copy what :meth:`prepared` gave into the buffers."""
-        for name, array in values.items():
-            self._gpu.upload(self._buffers[name], array)
+        """Copy what :meth:`prepared` gave into the buffers.
+
+        Raises:
+            MeasurementError: the GPU failed.
+        """
+        with self._gpu.working():
+            for name, array in values.items():
+                self._gpu.upload(self._buffers[name], array)
 
     def download(self) -> dict[str, Array]:
-        """Return a copy of each output, after :meth:`wait`."""
+        """Return a copy of each output, after :meth:`wait`.
+
+        Raises:
+            MeasurementError: the GPU failed.
+        """
         outputs: dict[str, Array] = {
             tensor.name: np.empty(tensor.shape, tensor.dtype)
             for tensor in self.tensors.values()
             if not tensor.is_input
         }
-        for name, array in outputs.items():
-            self._gpu.download(array, self._buffers[name])
+        with self._gpu.working():
+            for name, array in outputs.items():
+                self._gpu.download(array, self._buffers[name])
         return outputs
 
     def prepared(self, inputs: Mapping[str, Array]) -> dict[str, Array]:

@@ -40,6 +40,7 @@ _INSERTED = {"reformat"}
 """Kinds of layers that no node asked for, although they are named after their neighbours."""
 _COMPUTING = re.compile(r"conv|gemm|matmul|matrixmultiply|matrix_multiply|fully", re.IGNORECASE)
 """Kinds of layers that the time goes to; others follow the precision of those around them."""
+_MOST_NAMES = 3
 
 
 @dataclass(frozen=True)
@@ -125,8 +126,15 @@ def compiled_graph(
         shown: the name of each node that people know.
 
     Raises:
-        MeasurementError: a node was lost.
+        MeasurementError: a node was lost, or a time is that of none of the layers.
     """
+    unknown = sorted(times_ms.keys() - {layer.name for layer in layers})
+    if unknown:
+        told = ", ".join(repr(as_shown(name, shown)) for name in unknown[:_MOST_NAMES])
+        raise MeasurementError(
+            f"TensorRT tells times of {len(unknown)} layers that its description of the engine "
+            f"does not hold ({told}), so those of the kernels are not known"
+        )
     nodes, folded = attributed(model, [layer.origins for layer in layers])
     repeated = _repeated(layer.name for layer in layers)
     kernels = [

@@ -54,10 +54,6 @@ class TensorRtSession(Session):
             self._model, self._shown = named(with_weights(workload.model))
             at_shapes(self._model, workload.inputs)
             self._execution = Execution(self._gpu, self._trt, partial(self._load, self._build))
-            self.build = {
-                "engine_sha256": self._execution.sha256,
-                "built_ms": self._execution.built_ms,
-            }
             # Freed before the interpreter ends, too: CUDA would abort it otherwise.
             self._free = weakref.finalize(self, self._execution.free)
             self._inputs = self._execution.prepared(random_inputs(workload.inputs))
@@ -67,7 +63,12 @@ class TensorRtSession(Session):
             if options.get("launch") == "graph":
                 self._execution.capture()
             self.clock = clock_for(options, self._execution.lane)
-            self.precision_run = precision_run(self._layers(self._execution), target.precision)
+            self.precision_run, untold = self._precision(target.precision)
+            self.build = {
+                "engine_sha256": self._execution.sha256,
+                "built_ms": self._execution.built_ms,
+                **untold,
+            }
         except LatbenchError:
             raise
         except Exception as failure:
@@ -75,6 +76,14 @@ class TensorRtSession(Session):
 
     def _load(self, build: Build) -> Engine:
         return engine_of(self._trt, self._model, self._shown, build, self._place, self._cache)
+
+    def _precision(self, asked: str) -> tuple[str, dict[str, str]]:
+        """Return the precision that runs; where the engine cannot be read, ``asked`` and why."""
+        try:
+            return precision_run(self._layers(self._execution), asked), {}
+        # A new schema of the description is no reason not to time the engine.
+        except MeasurementError as untold:
+            return asked, {"precision_untold": str(untold)}
 
     def run_once(self) -> None:
         """See :class:`Session`."""
@@ -87,14 +96,11 @@ class TensorRtSession(Session):
 
     def _outputs(self, inputs: Mapping[str, Array]) -> list[Array]:
         execution = self._execution
-        try:
-            execution.upload(execution.prepared(inputs))
-            execution.enqueue()
-            execution.wait()
-            given = execution.download()
-            execution.upload(self._inputs)
-        except self._gpu.error as failure:
-            raise MeasurementError(f"tensorrt cannot run it: {reason_of(failure)}") from failure
+        execution.upload(execution.prepared(inputs))
+        execution.enqueue()
+        execution.wait()
+        given = execution.download()
+        execution.upload(self._inputs)
         return [given[value.name] for value in self._model.graph.output]
 
     def run_times(self, runs: int = PROFILED_RUNS) -> RunTimes:

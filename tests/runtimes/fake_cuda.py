@@ -22,9 +22,12 @@ class FakeGpu:
     """The state of the machine; tests look at it and change it.
 
     Attributes:
-        name: of its only GPU.
-        uuid: of its only GPU.
+        name: of its GPU.
+        uuid: of its GPU.
+        others: names of further GPUs, which nobody uses; each lies before the last one on the bus.
         memory_bytes: of the GPU.
+        scratch_bytes: what TensorRT needs of it for an execution, beside inputs and outputs.
+        host_bytes: memory of the host that can be page-locked.
         stack: the contexts that were pushed, the current one last.
         buffers: what is allocated, by address.
         retained: how often the primary context was retained.
@@ -45,7 +48,10 @@ class FakeGpu:
     def __init__(self, name: str = "Tesla V100-SXM2-16GB", memory_bytes: int = 2**34) -> None:
         self.name = name
         self.uuid = "GPU-5ee0-17"
+        self.others: list[str] = []
         self.memory_bytes = memory_bytes
+        self.scratch_bytes = 0
+        self.host_bytes = 2**34
         self.stack: list[Any] = []
         self.buffers: dict[int, bytearray] = {}
         self.streams: dict[int, list[Callable[[], None]]] = {}
@@ -134,23 +140,24 @@ def make_pycuda(gpu: FakeGpu) -> dict[str, ModuleType]:
     class Device:
         def __init__(self, number: int) -> None:
             assert started, "init() comes first"
-            assert number == 0
+            self._number = number
 
         @staticmethod
         def count() -> int:
             assert started, "init() comes first"
-            return 1
+            return 1 + len(gpu.others)
 
         def name(self) -> str:
-            return gpu.name
+            return [gpu.name, *gpu.others][self._number]
 
         def pci_bus_id(self) -> str:
-            return "0000:00:1E.0"
+            return f"0000:00:{0x1E - self._number:02X}.0"
 
         def compute_capability(self) -> tuple[int, int]:
             return (7, 0)
 
         def retain_primary_context(self) -> Context:
+            assert self._number == 0, "nobody uses the others"
             gpu.retained += 1
             return context
 
@@ -191,6 +198,8 @@ def make_pycuda(gpu: FakeGpu) -> dict[str, ModuleType]:
     def pagelocked_empty(shape: Any, dtype: Any, order: str = "C", mem_flags: int = 0) -> Any:
         gpu.require_current(LogicError)
         array = np.empty(shape, dtype)
+        if sum(one.nbytes for one in pinned) + array.nbytes > gpu.host_bytes:
+            raise OutOfMemory("cuMemHostAlloc failed: out of memory")
         pinned.append(array)
         return array
 
@@ -268,6 +277,8 @@ def make_pycuda(gpu: FakeGpu) -> dict[str, ModuleType]:
     class Stream:
         def __init__(self, flags: int = 0) -> None:
             gpu.require_current(LogicError)
+            if gpu.used_bytes() >= gpu.memory_bytes:
+                raise OutOfMemory("cuStreamCreate failed: out of memory")
             self.handle = next(gpu.numbers)
             gpu.streams[self.handle] = []
 

@@ -31,6 +31,7 @@ from tests.runtimes.fake_tensorrt_parts import (
     computed_by,
     objections,
     of_release,
+    refusal,
     values_of,
 )
 
@@ -83,6 +84,9 @@ def make_tensorrt(version: str, gpu: FakeGpu) -> ModuleType:
 
     def fail(text: str) -> None:
         loggers[0].log(ILogger.ERROR, text)
+
+    def has_room() -> bool:
+        return gpu.used_bytes() + gpu.scratch_bytes <= gpu.memory_bytes
 
     class IProfiler:
         def __init__(self) -> None:
@@ -188,6 +192,10 @@ def make_tensorrt(version: str, gpu: FakeGpu) -> ModuleType:
             if gpu.memory_bytes < 2**20:
                 fail("[allocator.cpp::reserve::1] Error Code 1: Cuda Runtime (out of memory)")
                 return None
+            if errors := refusal(network._model, release):
+                for text in errors:
+                    fail(text)
+                return None
             if any(-1 in shape for _, _, shape in values_of(network._model.graph.input)):
                 fail("Network has dynamic or shape inputs, but no optimization profile")
                 return None
@@ -237,6 +245,9 @@ def make_tensorrt(version: str, gpu: FakeGpu) -> ModuleType:
             assert self.profiler is None or not self.enqueue_emits_profile
             if stream_handle in gpu.captures and not self._ran:
                 fail("IExecutionContext::enqueueV3: capture before the first run")
+                return False
+            if not has_room():
+                fail("IExecutionContext::enqueueV3: Error Code 1: Cuda Runtime (out of memory)")
                 return False
             self._took_ms = None
             gpu.put(stream_handle, self._run)
@@ -324,6 +335,10 @@ def make_tensorrt(version: str, gpu: FakeGpu) -> ModuleType:
 
         def create_execution_context(self) -> IExecutionContext | None:
             gpu.require_current()
+            if not has_room():
+                fail("[defaultAllocator.cpp::19] Error Code 1: Cuda Runtime (out of memory)")
+                fail("[executionContext.cpp::470] Error Code 2: OutOfMemory ()")
+                return None
             return IExecutionContext(self)
 
         def create_engine_inspector(self) -> EngineInspector:

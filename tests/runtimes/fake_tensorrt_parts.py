@@ -53,6 +53,36 @@ def of_release(table: dict[tuple[int, int], Any], release: tuple[int, int]) -> A
     return table[max(first for first in table if first <= release)]
 
 
+NO_KERNEL = "Acosh"
+"""An operator that is parsed, and then no kernel computes it."""
+_SKIPPED = (
+    "Skipping tactic 0x0000000000000000 due to exception [autotuner.cpp:get_best_tactics:1520] "
+    "Autotuner: no tactics to implement operation: {name}"
+)
+_NONE_FOUND = "Internal Error (Could not find any implementation for node {group}.)"
+
+
+def refusal(model: ModelProto, release: tuple[int, int]) -> list[str]:
+    """Return the errors of a builder that has no kernel for a node, as each version tells them.
+
+    The texts are those of github.com/NVIDIA/TensorRT/issues/2918, 3748 and 4511.
+    """
+    names = [node.name for node in model.graph.node]
+    missing = [node.name for node in model.graph.node if node.op_type == NO_KERNEL]
+    if not missing:
+        return []
+    skipped, group = _SKIPPED.format(name=missing[0]), f"{{ForeignNode[{names[0]}...{missing[0]}]}}"
+    if release >= (10, 0):
+        none_found = f"Error Code 10: {_NONE_FOUND.format(group=group)}"
+        return [f"Error Code: 9: {skipped}", f"IBuilder::buildSerializedNetwork: {none_found}"]
+    return [
+        f"9: {skipped}",
+        f"10: [optimizer.cpp::computeCosts::3728] Error Code 10: {_NONE_FOUND.format(group=group)}",
+        "2: [builder.cpp::buildSerializedNetwork::751] Error Code 2: Internal Error (Assertion "
+        "engine != nullptr failed. )",
+    ]
+
+
 class Native:
     """An object of the bindings: it takes no attribute that its class does not have."""
 
@@ -97,7 +127,7 @@ def objections(model: Any, release: tuple[int, int]) -> list[tuple[str, int]]:
     if not proto.graph.output or not proto.opset_import:
         return [("Assertion failed: the model\nhas no graph", -1)]
     unknown = [
-        (f"No importer registered for op: {node.op_type}.\nAttempting to import as plugin.", place)
+        (f"No importer registered for op: {node.op_type}.\nIn node with name: {node.name}.", place)
         for place, node in enumerate(proto.graph.node)
         if not onnx.defs.has(node.op_type)
     ]

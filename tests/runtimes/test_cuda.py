@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import pytest
 
 from latbench.errors import MeasurementError, UnavailableError
 from latbench.runtimes.cuda import Gpu, gpu_for
+from latbench.runtimes.cuda_lane import CudaLane
 from tests.runtimes.fake_cuda import FakeGpu
 from tests.runtimes.gpu_machine import machine
 
@@ -86,6 +87,61 @@ def test_memory_that_is_not_there_is_told(fake: FakeGpu, gpu: Gpu) -> None:
     gpu.release()
 
 
+def test_page_locked_memory_that_is_not_there_is_told(fake: FakeGpu, gpu: Gpu) -> None:
+    """It is the host's, so nothing that is said of the GPU's would help."""
+    gpu.hold()
+    fake.host_bytes = 2**20
+    with pytest.raises(MeasurementError, match=r"out of memory: the host has no 2 MiB .* batch"):
+        gpu.pinned((2**19,), np.dtype(np.float32))
+    gpu.release()
+
+
+def test_a_stream_that_does_not_fit_is_told(fake: FakeGpu, gpu: Gpu) -> None:
+    """Where buffers have left nothing for it."""
+    gpu.hold()
+    fake.memory_bytes = 2**20
+    buffer = gpu.allocate(2**20)
+    with pytest.raises(MeasurementError, match=r"of a stream do not fit into the 0 .* batch"):
+        gpu.stream()
+    buffer.free()
+    gpu.release()
+
+
+def test_a_lane_tells_what_the_gpu_refuses(
+    monkeypatch: pytest.MonkeyPatch, fake: FakeGpu, gpu: Gpu
+) -> None:
+    """Whatever a clock asks of it: an error of the GPU stays, and the next call meets it."""
+    cuda = sys.modules["pycuda.driver"]
+    gpu.hold()
+    lane = CudaLane(gpu)
+    event = lane.event()
+    event.record()
+    lane.hold(1)
+    lane.flush()
+    lane.wait()
+
+    def refuse(*_: object) -> None:
+        raise cuda.LogicError("an illegal memory access was encountered")
+
+    refused: list[tuple[str, Callable[[], object]]] = [
+        ("record", event.record),
+        ("query", event.happened),
+        ("time_since", lambda: event.ms_since(event)),
+        ("synchronize", lane.wait),
+        ("prepared_async_call", lambda: lane.hold(1)),
+        ("memset_d32_async", lane.flush),
+    ]
+    owners = (cuda.Event, cuda.Stream, type(lane._spin), cuda)
+    for name, call in refused:
+        owner = next(one for one in owners if hasattr(one, name))
+        with monkeypatch.context() as broken:
+            broken.setattr(owner, name, refuse)
+            with pytest.raises(MeasurementError, match=r"the Tesla V100.* cannot run it: an ill"):
+                call()
+    lane.free()
+    gpu.release()
+
+
 def test_another_thread_is_refused(gpu: Gpu) -> None:
     """A stack of contexts belongs to a thread."""
     gpu.hold()
@@ -116,6 +172,19 @@ def test_one_process_uses_one_gpu(gpu: Gpu) -> None:
     gpu.release()
     other.hold()
     other.release()
+
+
+def test_a_slice_of_a_card_is_no_card(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its name holds that of the card, and it may be the first on the bus."""
+    with machine(monkeypatch, tmp_path, "11.4.0.12", "h100") as fake:
+        fake.others = ["NVIDIA H100 80GB HBM3 MIG 1g.10gb"]
+        assert gpu_for("h100").name == "NVIDIA H100 80GB HBM3"
+        gpu_for.cache_clear()
+        fake.name = fake.others[0]
+        with pytest.raises(
+            UnavailableError, match=r"no h100 here but .* slice of it \(MIG\) is none"
+        ):
+            gpu_for("h100")
 
 
 def test_a_gpu_that_cannot_be_used_is_not_held(

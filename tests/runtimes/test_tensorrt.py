@@ -22,11 +22,15 @@ from latbench.runtimes import Runtime, cuda_graph, random_inputs
 from latbench.runtimes.run_times import RunTimes
 from latbench.runtimes.runtime import Session
 from latbench.runtimes.tensorrt import TensorRt
+from latbench.runtimes.tensorrt_messages import messages
 from latbench.runtimes.tensorrt_session import TensorRtSession
+from latbench.runtimes.torch import TorchRuntime
 from latbench.spaces import TensorSpec, Workload
 from latbench.target import Target
 from latbench.testing.runtimes import RuntimeSuite
+from latbench.workflows.availability import obstacle, runtime_for
 from tests.runtimes.fake_cuda import FakeGpu
+from tests.runtimes.fake_tensorrt_parts import NO_KERNEL
 from tests.runtimes.gpu_machine import VERSIONS, machine, put
 
 
@@ -124,6 +128,13 @@ def compiled(workload: Workload, device: str, precision: str = "fp32", **options
     return session
 
 
+def hidden_by_python(cause: Exception) -> SystemError:
+    """Return what importing a module raises that failed and said that it had not."""
+    error = SystemError("initialization of _driver raised unreported exception")
+    error.__cause__ = cause
+    return error
+
+
 # Building
 
 
@@ -176,12 +187,30 @@ def test_a_device_that_the_version_dropped_is_refused(
 ) -> None:
     """The device profile says which is the newest; the reason names it, and how to get it."""
     assert TensorRt().target("v100").runtime_version == "10.4.0"
+    older = TensorRt().target("v100")
     put(monkeypatch, gpu, "10.5.0")
+    assert TensorRt().available() is None
+    with pytest.raises(UnavailableError, match=r"10\.5\.0 .* v100, and 10\.4 is the newest"):
+        TensorRt().check(older)
     with pytest.raises(UnavailableError, match=r"10\.5\.0 .* v100, and 10\.4 is the newest"):
         TensorRt().target("v100")
     assert TensorRt().target("h100").runtime_version == "10.5.0"
     with pytest.raises(UnavailableError, match="take the JetPack that brings it"):
         TensorRt().target("jetson-xavier")
+
+
+@pytest.mark.parametrize("version", ["10.5.0"], indirect=True)
+@pytest.mark.parametrize("device", ["v100"])
+@pytest.mark.usefixtures("gpu")
+def test_a_version_that_dropped_the_device_leaves_it_to_another_runtime(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where nobody asked for TensorRT, one that works is taken."""
+    said = obstacle("tensorrt", devices.profile("v100"))
+    assert said is not None
+    assert "10.4 is the newest that does; run: pip install 'tensorrt==10.4.*'" in said
+    monkeypatch.setattr(TorchRuntime, "available_on", lambda runtime, device: None)
+    assert runtime_for(None, "v100").name == "torch"
 
 
 @pytest.mark.usefixtures("gpu")
@@ -191,8 +220,46 @@ def test_an_operator_it_does_not_know_is_named_with_its_node(device: str) -> Non
         helper.make_node("Relu", ["x"], ["a"], name="first"),
         helper.make_node("Frobnicate", ["a"], ["y"], name="the odd one"),
     ]
-    with pytest.raises(MeasurementError, match=r"node 'the odd one' \(Frobnicate\): No importer"):
+    with pytest.raises(
+        MeasurementError, match=r"node 'the odd one' \(Frobnicate\): No .*: the odd one"
+    ):
         compiled(file_of(nodes), device)
+
+
+@pytest.mark.usefixtures("gpu")
+def test_a_node_that_no_kernel_computes_is_named(device: str) -> None:
+    """Neither the tactics that were tried nor what follows from it is the reason."""
+    nodes = [
+        helper.make_node("Relu", ["x"], ["a"], name="first"),
+        helper.make_node(NO_KERNEL, ["a"], ["y"], name="the odd one"),
+    ]
+    with pytest.raises(MeasurementError, match="cannot build it: ") as refused:
+        compiled(file_of(nodes), device)
+    said = str(refused.value)
+    assert "any implementation for node {ForeignNode[first...the odd one]}" in said
+    assert "Skipping" not in said
+    assert "Assertion" not in said
+
+
+@pytest.mark.parametrize("version", ["10.4.0"], indirect=True)
+def test_timings_that_were_refused_are_no_reason(gpu: FakeGpu, tmp_path: Path) -> None:
+    """TensorRT tells of them as an error too, before it builds."""
+    relu = file_of([helper.make_node("Relu", ["x"], ["y"], name="relu")])
+    compiled(relu, "v100").close()
+    trt = sys.modules["tensorrt"]
+    gpu.memory_bytes = 0
+    told: list[str] = []
+
+    def refuse(config: Any, timings: Any, ignore_mismatch: bool) -> bool:
+        messages(trt).log(trt.ILogger.ERROR, "the timing cache is of another card")
+        told.append("timings")
+        return True
+
+    with pytest.MonkeyPatch.context() as broken:
+        broken.setattr(trt.IBuilderConfig, "set_timing_cache", refuse)
+        with pytest.raises(MeasurementError, match=r"cannot build it: \[allocator.*smaller batch"):
+            compiled(relu, "v100", "fp16")
+    assert told == ["timings"]
 
 
 @pytest.mark.usefixtures("gpu")
@@ -344,6 +411,44 @@ def test_three_times_are_kept_apart(network: Workload, device: str) -> None:
     assert times.hidden
 
 
+@pytest.mark.parametrize("version", ["10.4.0"], indirect=True)
+@pytest.mark.usefixtures("gpu")
+def test_a_gpu_that_fails_in_a_run_is_told(
+    monkeypatch: pytest.MonkeyPatch, network: Workload
+) -> None:
+    """By the wait for the run or by what puts it into the stream, whoever began it."""
+    cuda = sys.modules["pycuda.driver"]
+    says = r"the Tesla V100-SXM2-16GB cannot run it: cu\w+ failed: an illegal memory access"
+
+    def fail(*_: Any) -> None:
+        raise cuda.LogicError("cuStreamSynchronize failed: an illegal memory access was met")
+
+    session = compiled(network, "v100", transfers="both", clock="gpu")
+    runs = (
+        lambda: session.outputs(random_inputs(network.inputs)),
+        session.run_once,
+        lambda: session.run_times(1),
+        lambda: session.clock.time(session.begin, 1),
+    )
+    for run in runs:
+        with monkeypatch.context() as broken:
+            broken.setattr(cuda.Stream, "synchronize", fail)
+            with pytest.raises(MeasurementError, match=says):
+                run()
+    calls = {
+        "memcpy_htod_async": session.begin,
+        "memcpy_dtoh_async": session.begin,
+        "memcpy_htod": lambda: session.outputs(random_inputs(network.inputs)),
+        "memcpy_dtoh": lambda: session.outputs(random_inputs(network.inputs)),
+    }
+    for name, call in calls.items():
+        session.run_once()
+        with monkeypatch.context() as broken:
+            broken.setattr(cuda, name, fail)
+            with pytest.raises(MeasurementError, match=says):
+                call()
+
+
 def test_work_that_waits_for_the_host_is_told() -> None:
     """Where the GPU waits for launches, the time between events is not the engine's own."""
     assert RunTimes((1.0, 1.0), (0.9, 0.9), (1.1, 1.1), hidden=True).enqueue_bound
@@ -476,6 +581,39 @@ def test_an_engine_of_several_streams_is_profiled_on_one(
     assert bool(several) == (not version.startswith("8.5"))
 
 
+@pytest.mark.parametrize("version", ["10.4.0"], indirect=True)
+@pytest.mark.usefixtures("gpu")
+def test_an_engine_that_cannot_be_read_is_timed(
+    monkeypatch: pytest.MonkeyPatch, network: Workload
+) -> None:
+    """In the precision that was asked for, which is said; its kernels are not made up."""
+    assert "precision_untold" not in compiled(network, "v100", "fp16").build
+    monkeypatch.setattr(
+        sys.modules["tensorrt"].EngineInspector,
+        "get_engine_information",
+        lambda *_: '{"Nodes": []}',
+    )
+    session = compiled(network, "v100", "fp16")
+    assert session.precision_run == "fp16"
+    assert "in a way that latbench does not know" in session.build["precision_untold"]
+    session.run_once()
+    with pytest.raises(MeasurementError, match="in a way that latbench does not know"):
+        session.kernels()
+
+
+@pytest.mark.parametrize("version", ["10.4.0"], indirect=True)
+@pytest.mark.usefixtures("gpu")
+def test_a_profiler_that_is_told_nothing_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, network: Workload
+) -> None:
+    """TensorRT only returns that it did not report."""
+    session = compiled(network, "v100")
+    context = sys.modules["tensorrt"].IExecutionContext
+    monkeypatch.setattr(context, "report_to_profiler", lambda context: False)
+    with pytest.raises(MeasurementError, match="tells no times of layers: it gives no reason"):
+        session.kernels()
+
+
 # What is missing
 
 
@@ -492,6 +630,30 @@ def test_too_little_memory_is_a_failure_of_the_subject(
     gpu.memory_bytes = 2**9
     with pytest.raises(MeasurementError, match=r"do not fit into .* on the Tesla V100.*smaller"):
         compiled(network, device)
+
+
+@pytest.mark.parametrize("version", ["10.4.0"], indirect=True)
+def test_too_little_memory_for_an_execution_is_told(gpu: FakeGpu, network: Workload) -> None:
+    """When it is prepared, or when somebody else has taken the memory before a run."""
+    session = compiled(network, "v100")
+    gpu.scratch_bytes = gpu.memory_bytes
+    with pytest.raises(MeasurementError, match=r"cannot run it: .*out of memory\); take a smaller"):
+        session.run_once()
+    before = dict(gpu.buffers)
+    with pytest.raises(MeasurementError, match=r"cannot prepare .*out of memory\); take a smaller"):
+        compiled(network, "v100")
+    assert gpu.buffers.keys() == before.keys()
+    gpu.scratch_bytes = 0
+    session.run_once()
+
+
+@pytest.mark.parametrize("version", ["10.4.0"], indirect=True)
+def test_too_little_memory_for_copies_is_told(gpu: FakeGpu, network: Workload) -> None:
+    """They go through memory of the host that stays in place."""
+    gpu.host_bytes = 0
+    with pytest.raises(MeasurementError, match=r"out of memory: the host has no .* batch"):
+        compiled(network, "v100", transfers="both")
+    compiled(network, "v100")
 
 
 @pytest.mark.parametrize("version", ["10.4.0"], indirect=True)
@@ -531,14 +693,25 @@ def test_what_is_not_here_is_named(
     ("error", "says"),
     [
         (ImportError("libcuda.so.1: cannot open shared object file"), "no NVIDIA driver here"),
-        (ImportError("libcurand.so.9: cannot open"), "built for another CUDA; .*force-reinstall"),
+        (
+            ImportError("libcurand.so.9: cannot open"),
+            "for another CUDA or another NumPy; .*force-re",
+        ),
+        (
+            RuntimeError("module compiled against ABI version 0x1000009"),
+            r"\(module compiled .*NumPy",
+        ),
+        (hidden_by_python(ImportError("numpy.core.multiarray failed")), r"\(numpy\.core.*NumPy"),
     ],
 )
 @pytest.mark.usefixtures("gpu")
 def test_a_pycuda_that_does_not_load_says_why(
-    monkeypatch: pytest.MonkeyPatch, error: ImportError, says: str
+    monkeypatch: pytest.MonkeyPatch, error: Exception, says: str
 ) -> None:
-    """Without a driver there is no libcuda; built for another CUDA it wants other libraries."""
+    """Without a driver there is no libcuda; built for another CUDA it wants other libraries.
+
+    NumPy refuses one that was built for another NumPy, in a way that Python may hide.
+    """
     monkeypatch.delitem(sys.modules, "pycuda.driver")
     monkeypatch.delattr(sys.modules["pycuda"], "driver")
     monkeypatch.setattr(sys, "meta_path", [Broken("pycuda", error), *sys.meta_path])
@@ -574,18 +747,39 @@ def test_a_driver_that_does_not_start_says_why(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("version", ["10.4.0"], indirect=True)
-def test_a_tensorrt_that_is_too_new_for_the_driver_says_so(
-    monkeypatch: pytest.MonkeyPatch, gpu: FakeGpu, network: Workload
+@pytest.mark.parametrize(
+    ("severity", "text", "error", "says"),
+    [
+        ("ERROR", "with error: 35.", UnavailableError, r"\(CUDA init.* 35.*\).*take an older"),
+        ("WARNING", "with error: 35.", UnavailableError, r"\(CUDA init.* 35.*\).*take an older"),
+        ("ERROR", "with error 2.", MeasurementError, r": CUDA init.* 2\.; take a smaller batch"),
+        ("ERROR", "with error: 700.", MeasurementError, r": CUDA init.* 700\.$"),
+        ("VERBOSE", "", UnavailableError, r"\(pybind11.* nullptr\).*take an older"),
+    ],
+)
+def test_a_tensorrt_that_does_not_start_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+    gpu: FakeGpu,
+    network: Workload,
+    severity: str,
+    text: str,
+    error: type[Exception],
+    says: str,
 ) -> None:
-    """Its factories give nothing then, which the bindings tell as a TypeError."""
+    """Its factories give nothing then, which the bindings tell as a TypeError.
+
+    Too new for the driver, it is of no use here; full memory or a GPU that has failed are troubles
+    of the moment.
+    """
     trt = sys.modules["tensorrt"]
 
     def nothing(logger: Any) -> Any:
-        logger.log(trt.ILogger.ERROR, "CUDA initialization failure with error: 35")
+        told = f"CUDA initialization failure {text}" if text else "creating a builder"
+        logger.log(getattr(trt.ILogger, severity), told)
         raise TypeError("pybind11::init(): factory function returned nullptr")
 
     monkeypatch.setattr(trt, "Builder", nothing)
-    with pytest.raises(UnavailableError, match=r"10\.4\.0 does not start \(CUDA init.* 35\).*old"):
+    with pytest.raises(error, match=rf"10\.4\.0 does not start.*{says}"):
         compiled(network, "v100")
     assert gpu.stack == []
 
@@ -621,7 +815,7 @@ class Absent:
 class Broken:
     """Makes a package one that fails when it is imported."""
 
-    def __init__(self, name: str, error: ImportError) -> None:
+    def __init__(self, name: str, error: Exception) -> None:
         self._name, self._error = name, error
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:

@@ -195,6 +195,14 @@ def test_times_of_layers_with_one_name_are_not_told_apart() -> None:
     assert [kernel.time_ms for kernel in graph.kernels] == [None, None]
 
 
+def test_a_time_of_no_layer_is_refused() -> None:
+    """Names that differ would leave every kernel without a time, and nobody would know why."""
+    model, shown = named(_model())
+    layers = [Layer("n1 + n2 + n3", "A", ("n1", "n2", "n3"), None)]
+    with pytest.raises(MeasurementError, match=r"times of 1 layers .* \('last \[profile 0\]'\)"):
+        compiled_graph(layers, {"n3 [profile 0]": 1.0}, 1.0, model, shown)
+
+
 def test_layers_of_a_node_that_became_several_are_all_its() -> None:
     """A suffix tells them apart; a longer number is another node."""
     text = json.dumps(
