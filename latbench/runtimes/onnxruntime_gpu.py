@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from functools import lru_cache
+from typing import ClassVar
 
-from latbench.errors import MeasurementError
-from latbench.runtimes.inputs import Array, random_inputs
-from latbench.runtimes.onnxruntime import OnnxRuntime, session_options
+from onnx import TensorProto, helper
+
+from latbench.devices import Fingerprint, require
+from latbench.errors import UnavailableError
+from latbench.runtimes.onnxruntime import OnnxRuntime
+from latbench.runtimes.onnxruntime_gpu_session import EngineSession, GpuSession, Provider
+from latbench.runtimes.packages import version_of
 from latbench.runtimes.runtime import Session, reason_of
-from latbench.spaces.weights import with_weights
 from latbench.spaces.workload import Workload
 from latbench.target import Target
-
-Provider = tuple[str, Mapping[str, str]]
-"""Name of an execution provider with its options."""
 
 _CUDA: Provider = ("CUDAExecutionProvider", {"use_tf32": "0"})  # with TF32 it would be no fp32
 
 
 class OnnxRuntimeCuda(OnnxRuntime):
-    """ONNX Runtime's CUDA execution provider."""
+    """ONNX Runtime's CUDA execution provider; a model that it takes in part only is refused."""
 
     distribution: ClassVar[str] = "onnxruntime-gpu"
     name: ClassVar[str] = "onnxruntime-cuda"
@@ -50,6 +51,7 @@ class OnnxRuntimeCuda(OnnxRuntime):
         return [_CUDA]
 
     def _compile(self, workload: Workload, target: Target) -> Session:
+        started(self.provider, target.device)
         return GpuSession(workload, target, self.providers(target))
 
 
@@ -71,68 +73,47 @@ class OnnxRuntimeTensorRt(OnnxRuntimeCuda):
             os.environ["NVIDIA_TF32_OVERRIDE"] = "0"
         return [(self.provider, {"trt_fp16_enable": str(fp16)}), _CUDA]
 
-
-class GpuSession(Session):
-    """A compiled graph whose inputs and outputs stay on the device."""
-
-    def __init__(self, workload: Workload, target: Target, providers: list[Provider]) -> None:
-        """Compile ``workload`` for the first of ``providers``."""
-        import onnxruntime
-
-        self.precision_run = target.precision
-        wanted = providers[0][0]
-        try:
-            self._session = onnxruntime.InferenceSession(
-                with_weights(workload.model).SerializeToString(),
-                session_options(target),
-                providers=[(name, dict(options)) for name, options in providers],
-            )
-            # ONNX Runtime goes on without a provider whose libraries do not load.
-            if wanted not in self._session.get_providers():
-                raise MeasurementError(
-                    f"{wanted} does not start here; are the CUDA and cuDNN of this onnxruntime "
-                    "installed?"
-                )
-            self._output_names = [output.name for output in self._session.get_outputs()]
-            self._binding = self._bound(random_inputs(workload.inputs))
-        except MeasurementError:
-            raise
-        # ONNX Runtime raises a class of its own for each status, without a common base.
-        except Exception as failure:
-            raise _failed("refused", failure) from failure
-
-    def _bound(self, inputs: Mapping[str, Array]) -> Any:
-        import onnxruntime
-
-        binding = self._session.io_binding()
-        known = {value.name for value in self._session.get_inputs()}
-        for name in known.intersection(inputs):
-            values = onnxruntime.OrtValue.ortvalue_from_numpy(inputs[name], "cuda", 0)
-            binding.bind_ortvalue_input(name, values)
-        for name in self._output_names:
-            binding.bind_output(name, "cuda", 0)
-        return binding
-
-    def run_once(self) -> None:
-        """See :class:`Session`."""
-        try:
-            self._session.run_with_iobinding(self._binding)
-            self._binding.synchronize_outputs()
-        except Exception as failure:
-            raise _failed("cannot run", failure) from failure
-
-    def _outputs(self, inputs: Mapping[str, Array]) -> list[Array]:
-        try:
-            binding = self._bound(inputs)
-            self._session.run_with_iobinding(binding)
-            return list(binding.copy_outputs_to_cpu())
-        except Exception as failure:
-            raise _failed("cannot run", failure) from failure
+    def _compile(self, workload: Workload, target: Target) -> Session:
+        providers = self.providers(target)  # it sets what CUDA reads when it starts
+        here = started(self.provider, target.device)
+        return EngineSession(workload, target, providers, here)
 
 
-def _failed(what: str, failure: Exception) -> MeasurementError:
-    """Return what ONNX Runtime says on one line, with what to do about memory."""
-    said = str(failure).lower()
-    short = "out of memory" in said or "failed to allocate memory" in said
-    room = "; take a smaller batch, or end what else uses the GPU (nvidia-smi lists it)"
-    return MeasurementError(f"onnxruntime {what} it: {reason_of(failure)}{room if short else ''}")
+@lru_cache(maxsize=4)
+def started(provider: str, device: str) -> Fingerprint:
+    """Let ``provider`` start, for a model of one node, and return what ``device`` is here.
+
+    What fails already now is no workload's fault.
+
+    Raises:
+        UnavailableError: it does not start, or ONNX Runtime goes on without it.
+    """
+    import onnxruntime
+
+    here = require(device)
+    try:
+        session = onnxruntime.InferenceSession(_one_node(), providers=[provider], enable_fallback=0)
+        # ONNX Runtime goes on without a provider whose libraries do not load.
+        why = None if provider in session.get_providers() else "its libraries do not load"
+    # ONNX Runtime raises a class of its own for each status, without a common base.
+    except Exception as failure:  # noqa: BLE001
+        why = reason_of(failure)
+    if why is None:
+        return here
+    driver = "" if here.card is None else f"; the driver here is {here.card.driver}"
+    raise UnavailableError(
+        f"{provider} does not start here ({why}): onnxruntime {version_of('onnxruntime')} needs "
+        "the libraries that it was built for (CUDA and cuDNN, and TensorRT for its provider) where "
+        "LD_LIBRARY_PATH leads, and a driver that knows their CUDA: nvidia-smi tells the newest "
+        f"that it does{driver}"
+    )
+
+
+def _one_node() -> bytes:
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "start", [x], [y])
+    opsets = [helper.make_opsetid("", 17)]
+    content: bytes = helper.make_model(
+        graph, opset_imports=opsets, ir_version=8
+    ).SerializeToString()
+    return content

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
@@ -18,6 +19,9 @@ _FLUSHED_BYTES = 256 * 2**20
 _CYCLES_A_NS = 2
 """A card at 2 GHz; one at a lower clock spins for longer, which does no harm."""
 _WARM_UP = 3
+_NO_ROOM = re.compile(r"out of memory|alloc(ation)?_failed", re.IGNORECASE)
+"""What PyTorch says where memory is short: its allocator and CUDA the one, cuDNN and cuBLAS a
+status such as ``CUDNN_STATUS_ALLOC_FAILED``."""
 _cuda: Any = torch.cuda  # parts of it have no types
 
 
@@ -93,9 +97,11 @@ class Mark:
 class TorchLane:
     """The stream that PyTorch puts its work into."""
 
-    def __init__(self, device: torch.device) -> None:
-        """Use the stream that is current on ``device``."""
-        self._device = device
+    def __init__(
+        self, device: torch.device, failure: Callable[[Exception, str], MeasurementError]
+    ) -> None:
+        """Use the stream that is current on ``device``; ``failure`` is :meth:`Card.failure`."""
+        self._device, self._failure = device, failure
         self._stream: Any = _cuda.current_stream(device)
         self._flushed: torch.Tensor | None = None
 
@@ -108,14 +114,29 @@ class TorchLane:
         _cuda._sleep(_CYCLES_A_NS * ns)  # PyTorch has no public kernel that only spins
 
     def flush(self) -> None:
-        """See :class:`latbench.runtimes.gpu_clock.Lane`."""
-        if self._flushed is None:
-            self._flushed = torch.empty(_FLUSHED_BYTES // 4, dtype=torch.int, device=self._device)
-        self._flushed.zero_()
+        """See :class:`latbench.runtimes.gpu_clock.Lane`.
+
+        Raises:
+            MeasurementError: there is no room for what it writes over.
+        """
+        try:
+            if self._flushed is None:
+                words = _FLUSHED_BYTES // 4
+                self._flushed = torch.empty(words, dtype=torch.int, device=self._device)
+            self._flushed.zero_()
+        except RuntimeError as failure:
+            raise self._failure(failure, "the L2 cache cannot be flushed") from failure
 
     def wait(self) -> None:
-        """See :class:`latbench.runtimes.gpu_clock.Lane`."""
-        self._stream.synchronize()
+        """See :class:`latbench.runtimes.gpu_clock.Lane`.
+
+        Raises:
+            MeasurementError: something in the stream failed, which CUDA tells here at the earliest.
+        """
+        try:
+            self._stream.synchronize()
+        except RuntimeError as failure:
+            raise self._failure(failure, "torch cannot run it") from failure
 
 
 class Card(Processor):
@@ -144,7 +165,7 @@ class Card(Processor):
         # cuDNN rounds to TF32 by itself.
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cuda.matmul.allow_tf32 = False
-        self.lane = TorchLane(self.device)
+        self.lane = TorchLane(self.device, self.failure)
 
     @property
     def autocast_type(self) -> torch.dtype:
@@ -186,11 +207,16 @@ class Card(Processor):
 
     def failure(self, failure: Exception, what: str) -> MeasurementError:
         """See :class:`Processor`."""
-        if isinstance(failure, _cuda.OutOfMemoryError):
-            free, total = _cuda.mem_get_info(self.device)
+        if _NO_ROOM.search(str(failure)):
             return MeasurementError(
-                f"out of memory: {format_bytes(free)} of {format_bytes(total)} are free on the "
-                f"{self._name}; take a smaller batch, or end what else uses it (nvidia-smi lists "
-                "it)"
+                f"out of memory{self._room()}; take a smaller batch, or end what else uses the "
+                f"{self._name} (nvidia-smi lists it)"
             )
         return super().failure(failure, what)
+
+    def _room(self) -> str:
+        try:
+            free, total = _cuda.mem_get_info(self.device)
+        except RuntimeError:  # there was no room for a context, and it is asked in one
+            return ""
+        return f": {format_bytes(free)} of {format_bytes(total)} are free on the {self._name}"

@@ -70,7 +70,7 @@ def profiled(
     with torch.inference_mode():
         for _ in range(_LEAD_IN):
             run(*inputs)
-        with profile(activities=activities, acc_events=True) as profiler:
+        with profile(activities=activities) as profiler:
             for _ in range(runs):
                 with record_function(_WHOLE):
                     run(*inputs)

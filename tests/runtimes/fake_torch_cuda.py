@@ -41,6 +41,7 @@ class FakeTorchCuda:
         log: what was done with streams and events, in order.
         prompt: whether the card does its work before the host can look.
         watched: what the profiler was asked to watch.
+        fails: what the work in the stream fails with, if it does.
     """
 
     def __init__(self) -> None:
@@ -56,6 +57,7 @@ class FakeTorchCuda:
         self.prompt = False
         self.marks: list[Any] = []
         self.watched: list[str] = []
+        self.fails: str | None = None
 
     def call(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         """Compute an operator where its tensors are."""
@@ -94,6 +96,8 @@ class FakeTorchCuda:
         """Let all work end."""
         if self.captured is not None:
             raise RuntimeError(f"{what}: operation not permitted when stream is capturing")
+        if self.fails is not None:
+            raise RuntimeError(self.fails)
         self.pending = 0
         for mark in self.marks:
             mark.happen()
@@ -216,9 +220,9 @@ def _profile(machine: FakeTorchCuda) -> Callable[..., Any]:
     """Return the profiler, which keeps what it was asked to watch."""
     plain = torch.profiler.profile
 
-    def profile(activities: Any, acc_events: bool) -> Any:
+    def profile(activities: Any) -> Any:
         machine.watched = [one.name for one in activities]
-        return plain(activities=[ProfilerActivity.CPU], acc_events=acc_events)
+        return plain(activities=[ProfilerActivity.CPU])
 
     return profile
 

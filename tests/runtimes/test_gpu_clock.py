@@ -39,10 +39,14 @@ class Mark:
 
 
 class Simulated:
-    """A stream that does its work in the wait, unless it was held too shortly for the host."""
+    """A stream that does its work in the wait, unless it was held too shortly for the host.
 
-    def __init__(self, needed_ns: int = 0) -> None:
+    Or unless more was put into it than it has room for.
+    """
+
+    def __init__(self, needed_ns: int = 0, room: int = 10**6) -> None:
         self.needed_ns = needed_ns
+        self.room = room
         self.log: list[str] = []
         self.holds_ns: list[int] = []
         self._queue: list[Mark | int] = []
@@ -53,7 +57,8 @@ class Simulated:
 
     def put(self, work: Mark | int) -> None:
         self._queue.append(work)
-        if self.holds_ns and self.holds_ns[-1] < self.needed_ns:
+        late = bool(self.holds_ns) and self.holds_ns[-1] < self.needed_ns
+        if late or len(self._queue) > self.room:
             self._do()
 
     def run(self) -> None:
@@ -88,8 +93,11 @@ def timed(clock: GpuClock | ColdHostClock, lane: Simulated, runs: int) -> tuple[
     return clock.time(lane.run, runs), list(lane.log)
 
 
-def test_events_stand_around_runs_that_the_host_put_in_before() -> None:
+def test_events_stand_around_runs_that_the_host_put_in_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The stream is held meanwhile, and nothing but the runs is between the events."""
+    monkeypatch.setattr(gpu_clock, "time", SimpleNamespace(perf_counter_ns=lambda: 0))
     lane = Simulated()
     clock = GpuClock(lane)
     assert clock.overhead_ns == 0
@@ -126,11 +134,51 @@ def test_the_hold_follows_what_launches_take(monkeypatch: pytest.MonkeyPatch) ->
         clock.time(launch, runs)
         assert lane.holds_ns[-1] == 150_000 * runs
         assert clock.hidden
-    clock.time(launch, 1000)
-    assert lane.holds_ns[-1] == 20_000_000
     for _ in range(9):
         clock.time(lane.run, 1)
     assert lane.holds_ns[-1] == 20_000
+
+
+def test_more_runs_than_a_hold_can_hide_stand_in_several(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No hold is longer than 20 ms, and none is too short for its runs; all of them are timed."""
+    host_ns = 0
+    monkeypatch.setattr(gpu_clock, "time", SimpleNamespace(perf_counter_ns=lambda: host_ns))
+    lane = Simulated()
+    clock = GpuClock(lane)
+
+    def launch() -> None:
+        nonlocal host_ns
+        host_ns += 100_000
+        lane.run()
+
+    clock.time(launch, 1)
+    lane.holds_ns.clear()
+    elapsed_ns, log = clock.time(launch, 1000), lane.holds_ns
+    assert elapsed_ns == 1000 * RUN_NS
+    assert sum(log) == 1000 * 150_000
+    assert max(log) <= 20_000_000
+    assert len(log) == 8
+    assert clock.hidden
+
+
+def test_a_full_stream_gets_fewer_runs_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the launches showed three times on end, and never because the host was late once."""
+    monkeypatch.setattr(gpu_clock, "time", SimpleNamespace(perf_counter_ns=lambda: 0))
+    lane = Simulated(room=40)
+    clock = GpuClock(lane)
+    hidden = []
+    for _ in range(5):
+        assert clock.time(lane.run, 60) == 60 * RUN_NS
+        hidden.append(clock.hidden)
+    assert hidden == [False, False, False, True, True]
+    lane.room = 0
+    for runs in (20, 20, 1, 1, 1):
+        clock.time(lane.run, runs)
+        assert not clock.hidden
+    lane.room = 40
+    assert timed(clock, lane, 30)[1].count("hold") == 1
 
 
 def test_the_hosts_clock_leaves_the_flush_out() -> None:

@@ -6,32 +6,43 @@ latbench runs over the fakes, which have no other names than these; so what it c
 from __future__ import annotations
 
 import enum
+import inspect
+import re
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
+from collections.abc import Iterator
+from types import FunctionType, ModuleType
 from typing import Any
 
 import pytest
 
-from latbench.runtimes.tensorrt_bindings import is_newer, messages, release
+from latbench.runtimes.tensorrt_bindings import is_newer, release
+from latbench.runtimes.tensorrt_messages import messages
 from latbench.runtimes.tensorrt_session import _recorder
 from tests.runtimes.fake_cuda import FakeGpu
 from tests.runtimes.fake_tensorrt import make_tensorrt, names_of
+from tests.runtimes.shared_library import Library
 
 WHEEL = "tensorrt-cu13-bindings>=11,<12"
 GONE = ("FP16", "EXPLICIT_BATCH", "execute_async_v2", "max_workspace_size", "device_memory_size")
 """Names of former versions, which 11 does not have: what is looked up can be absent."""
+TAILS = ("og", "ode", "esc", "ONE", "et_flag", "erialize")
+"""Ends of names that it has, which are in the library and name nothing."""
+CALLED = ("Builder", "Runtime", "OnnxParser")
+"""Classes that latbench calls; it gets objects of the others, or derives from them."""
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
     """The bindings of TensorRT 11, which cannot be imported where TensorRT itself is not."""
     folder = tmp_path_factory.mktemp("bindings")
     pip = (sys.executable, "-m", "pip", "download", "--disable-pip-version-check")
-    options = ("--no-deps", "--only-binary", ":all:", "--retries", "0", "--timeout", "15")
+    # It is read here and not run, so any machine can have that of x86-64.
+    which = ("--no-deps", "--only-binary", ":all:", "--platform", "manylinux_2_28_x86_64")
+    patience = ("--retries", "0", "--timeout", "15")
     done = subprocess.run(
-        [*pip, *options, "--dest", str(folder), WHEEL],
+        [*pip, *which, *patience, "--dest", str(folder), WHEEL],
         capture_output=True,
         text=True,
         timeout=300,
@@ -39,36 +50,43 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     )
     if done.returncode:
         pytest.skip(f"{WHEEL} cannot be had here: {done.stderr.strip().splitlines()[-1:]}")
-    return content_of(folder)
-
-
-def content_of(folder: Path) -> bytes:
-    """Return the shared libraries in the wheel in ``folder``, one after the other."""
     (wheel,) = folder.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
-        names = [name for name in archive.namelist() if ".so" in name]
-        assert names
-        return b"\0".join(archive.read(name) for name in names)
+        (name,) = (name for name in archive.namelist() if ".so" in name)
+        return Library(archive.read(name))
 
 
-def is_in(name: str, library: bytes) -> bool:
-    """Return whether a string in ``library`` is ``name``, or ends in it.
-
-    Linkers keep a string that another one ends in only once, as a part of that.
-    """
-    return name.encode() + b"\0" in library
+def parameters_of(trt: ModuleType) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Yield (class or nothing, name, parameters) of what latbench calls in a fake, or overrides."""
+    for owner, name in [*names_of(trt), *((owner, "__init__") for owner in CALLED)]:
+        place = getattr(trt, owner) if owner else trt
+        found = inspect.getattr_static(place, name)
+        if isinstance(found, FunctionType):
+            names = tuple(inspect.signature(found).parameters)
+            yield owner, name, names[1:] if owner else names
 
 
 @pytest.mark.parametrize(("owner", "name"), sorted(names_of(make_tensorrt("11.0", FakeGpu()))))
-def test_version_11_has_the_name(library: bytes, owner: str, name: str) -> None:
+def test_version_11_has_the_name(library: Library, owner: str, name: str) -> None:
     """Every class, method, property and enumeration member that latbench uses."""
-    assert is_in(name, library), f"{owner or 'tensorrt'} has no {name}"
+    assert library.has(name), f"{owner or 'tensorrt'} has no {name}"
 
 
-@pytest.mark.parametrize("name", GONE)
-def test_what_is_gone_is_not_found(library: bytes, name: str) -> None:
+@pytest.mark.parametrize(
+    ("owner", "name", "parameters"), sorted(parameters_of(make_tensorrt("11.0", FakeGpu())))
+)
+def test_version_11_names_the_parameters(
+    library: Library, owner: str, name: str, parameters: tuple[str, ...]
+) -> None:
+    """The fakes take them by the names that the bindings give them."""
+    for parameter in parameters:
+        assert library.has(parameter), f"{owner}.{name} takes no {parameter}"
+
+
+@pytest.mark.parametrize("name", [*GONE, *TAILS])
+def test_what_is_gone_is_not_found(library: Library, name: str) -> None:
     """So that the look-up above can fail."""
-    assert not is_in(name, library)
+    assert not library.has(name)
 
 
 @pytest.fixture(scope="module")
@@ -104,9 +122,23 @@ def test_the_installed_version_takes_our_classes(trt: Any) -> None:
 
 
 def test_the_installed_version_takes_our_arguments(trt: Any) -> None:
-    """Arguments that are given by name, as the bindings write them into their docstrings."""
-    assert "ignore_mismatch: bool" in trt.IBuilderConfig.set_timing_cache.__doc__
-    assert "stream_handle" in trt.IExecutionContext.execute_async_v3.__doc__
+    """Names and order of the parameters, as the bindings write them into their docstrings.
+
+    What comes after those of the fake has a default.
+    """
+    fake = make_tensorrt(".".join(map(str, release(trt))), FakeGpu())
+    for owner, name, parameters in parameters_of(fake):
+        written = getattr(getattr(trt, owner) if owner else trt, name).__doc__
+        (listed,) = re.findall(rf"^{name}\((.*)\) ->", written, re.MULTILINE)[:1]
+        real = [one for one in split(listed) if not one.startswith("self:")]
+        told = tuple(re.split("[:=]", one)[0].strip() for one in real)
+        assert told[: len(parameters)] == parameters, f"{owner}.{name}({listed})"
+        assert all("=" in one for one in real[len(parameters) :]), f"{owner}.{name}({listed})"
+
+
+def split(listed: str) -> list[str]:
+    """Return the parameters in ``listed``, whose types may hold commas in brackets."""
+    return [one.strip() for one in re.split(r",(?![^\[(]*[\])])", listed) if one.strip()]
 
 
 def test_versions_are_compared_by_what_a_profile_says() -> None:

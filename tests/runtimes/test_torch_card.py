@@ -266,6 +266,55 @@ def test_too_little_memory_is_one_line(
         compiled(block, precision)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "CUDA out of memory. Tried to allocate 2.00 GiB.\nMore lines.",
+        "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported",
+        "CUDA driver error: out of memory",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+    ],
+)
+def test_memory_is_short_whoever_says_so(
+    monkeypatch: pytest.MonkeyPatch, card: FakeTorchCuda, block: Workload, said: str
+) -> None:
+    """PyTorch's allocator, CUDA, cuDNN and cuBLAS each have words of their own."""
+    session = compiled(block)
+
+    def fail() -> None:
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(session, "_begin", fail)
+    with pytest.raises(MeasurementError, match=r"^out of memory: .* free on the v100; take a sm"):
+        session.run_once()
+    # Where there is no room for a context, CUDA tells no numbers either.
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: fail())
+    with pytest.raises(MeasurementError, match=r"^out of memory; take a smaller .* the v100 \("):
+        session.run_once()
+
+
+@pytest.mark.parametrize("clock", ["host", "gpu"])
+def test_a_flush_that_does_not_fit_is_one_line(
+    card: FakeTorchCuda, block: Workload, clock: str
+) -> None:
+    """What is written over to clear the L2 cache takes memory, too."""
+    session = compiled(block, clock=clock, l2="cold")
+    card.free_bytes = 2**8
+    with pytest.raises(MeasurementError, match=r"^out of memory: .* take a smaller batch"):
+        session.clock.time(session.begin, 1)
+
+
+def test_what_fails_in_the_stream_is_told_by_the_wait(card: FakeTorchCuda, block: Workload) -> None:
+    """CUDA returns from a launch before the work is done, and so before it fails."""
+    session = compiled(block)
+    card.fails = "CUDA error: an illegal memory access was encountered\nCUDA kernel errors might"
+    says = r"^torch cannot run it: CUDA error: an illegal memory access was encountered$"
+    with pytest.raises(MeasurementError, match=says):
+        session.run_once()
+
+
 @pytest.mark.usefixtures("card")
 def test_a_type_that_the_card_lacks_is_refused(block: Workload) -> None:
     """PyTorch would emulate it."""
