@@ -14,7 +14,7 @@ from typing import Any
 from latbench.devices.catalogue import profile
 from latbench.devices.visible import card_for
 
-_MISSING = "the package nvidia-ml-py is not installed; run: pip install 'latbench[tensorrt]'"
+_MISSING = "the package nvidia-ml-py is not installed; run: pip install nvidia-ml-py"
 # Bits of nvml.h, which the package has under two generations of names.
 _SLOWDOWNS = {
     0x04: "software power cap",
@@ -63,32 +63,31 @@ class CardWatch:
     def state(self) -> CardState:
         """Read everything."""
         nvml = self._nvml
-        cap_mw = self._told(nvml.nvmlDeviceGetEnforcedPowerLimit)
+        driver = self._told(nvml.nvmlSystemGetDriverVersion)
+        cap_mw = self._told(nvml.nvmlDeviceGetEnforcedPowerLimit, self._handle)
+        clock, heat = nvml.NVML_CLOCK_SM, nvml.NVML_TEMPERATURE_GPU
         return CardState(
-            driver=_text(nvml.nvmlSystemGetDriverVersion()),
-            sm_clock_mhz=self._told(nvml.nvmlDeviceGetClockInfo, nvml.NVML_CLOCK_SM),
-            sm_clock_set_mhz=self._told(nvml.nvmlDeviceGetApplicationsClock, nvml.NVML_CLOCK_SM),
-            temperature_c=self._told(nvml.nvmlDeviceGetTemperature, nvml.NVML_TEMPERATURE_GPU),
+            driver=None if driver is None else _text(driver),
+            sm_clock_mhz=self._told(nvml.nvmlDeviceGetClockInfo, self._handle, clock),
+            sm_clock_set_mhz=self._told(nvml.nvmlDeviceGetApplicationsClock, self._handle, clock),
+            temperature_c=self._told(nvml.nvmlDeviceGetTemperature, self._handle, heat),
             power_cap_w=None if cap_mw is None else cap_mw / 1e3,
             slowdowns=self.slowdowns(),
         )
 
     def slowdowns(self) -> tuple[str, ...] | None:
         """Read what holds the clock down now; None where the card does not tell."""
-        bits = self._told(self._nvml.nvmlDeviceGetCurrentClocksThrottleReasons)
+        bits = self._told(self._nvml.nvmlDeviceGetCurrentClocksThrottleReasons, self._handle)
         if bits is None:
             return None
         return tuple(name for bit, name in _SLOWDOWNS.items() if bits & bit)
 
-    def _told(self, read: Callable[..., int], *what: Any) -> int | None:
+    def _told(self, read: Callable[..., Any], *what: Any) -> Any:
         try:
-            return int(read(self._handle, *what))
-        # Cards of some kinds lack a sensor, a partitioned one hides it, old drivers lack the call.
-        except (
-            self._nvml.NVMLError_NotSupported,
-            self._nvml.NVMLError_NoPermission,
-            self._nvml.NVMLError_FunctionNotFound,
-        ):
+            return read(*what)
+        # Cards of some kinds lack a sensor, a partitioned one hides it, old drivers lack the call,
+        # and one that is lost tells nothing: the work on it fails then, not the look at it.
+        except self._nvml.NVMLError:
             return None
 
 
@@ -118,11 +117,15 @@ def watch_card(device: str) -> tuple[CardWatch | None, str | None]:
     except pynvml.NVMLError as failure:
         return None, f"NVML does not start ({failure}); nvidia-smi should list the card"
     card = card_for(device, os.environ)
-    for number in range(pynvml.nvmlDeviceGetCount()):
-        handle = pynvml.nvmlDeviceGetHandleByIndex(number)
-        uuid = _text(pynvml.nvmlDeviceGetUUID(handle))
-        is_it = card is None or card.uuid in (None, uuid)
-        if is_it and sought.matches(_text(pynvml.nvmlDeviceGetName(handle))):
-            return CardWatch(pynvml, handle), None
+    reason = f"NVML shows no {device}"
+    try:
+        for number in range(pynvml.nvmlDeviceGetCount()):
+            handle = pynvml.nvmlDeviceGetHandleByIndex(number)
+            uuid = _text(pynvml.nvmlDeviceGetUUID(handle))
+            is_it = card is None or card.uuid in (None, uuid)
+            if is_it and sought.matches(_text(pynvml.nvmlDeviceGetName(handle))):
+                return CardWatch(pynvml, handle), None
+    except pynvml.NVMLError as failure:
+        reason = f"NVML does not tell the cards ({failure}); nvidia-smi should list them"
     pynvml.nvmlShutdown()
-    return None, f"NVML shows no {device}"
+    return None, reason

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from latbench.devices import CardWatch, watch_card
 from latbench.timing import CounterFiles, Counters
 
+if TYPE_CHECKING:  # a worker of a processor need not load what knows of devices
+    from latbench.devices import CardWatch
 
-def counters_of(device: str) -> Callable[[], Counters]:
-    """Return what reads the counters for rounds on ``device``: the machine's, and its card's."""
+
+def counters_of(watch: CardWatch | None) -> Callable[[], Counters]:
+    """Return what reads the counters for rounds: the machine's, and those of a card in sight."""
     machine = CounterFiles().read
-    watch, _ = watch_card(device)
     return machine if watch is None else CardCounters(machine, watch).read
 
 

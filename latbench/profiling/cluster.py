@@ -39,6 +39,23 @@ def _gpus_of(device: str) -> int:
     return 1 if devices.profile(device).kind == "gpu" else 0
 
 
+def _start_of(device: str) -> str:
+    """Return the command that starts a node which offers ``device``."""
+    gpus = f" --num-gpus={_gpus_of(device)}" if _gpus_of(device) else ""
+    offer = f"--resources='{{\"{resource_of(device)}\": 1}}'"
+    return f"ray start --address=HEAD:6379{gpus} {offer}"
+
+
+def _refusal(device: str, gpus: float) -> str:
+    """Return why a node with ``gpus`` GPUs cannot offer the card ``device``, and how one does."""
+    return (
+        f"the node that offers {resource_of(device)} has {gpus:g} of Ray's GPUs and must have 1, "
+        "so that no other work is put on the card while it is measured; stop it (`ray stop`) and "
+        f"start it with one: `{_start_of(device)}`, after "
+        "`export CUDA_VISIBLE_DEVICES=GPU-…` where there are several (nvidia-smi -L lists them)"
+    )
+
+
 class Cluster:
     """A connection to Ray. Devices are custom resources of capacity 1; a card is a GPU as well."""
 
@@ -48,16 +65,26 @@ class Cluster:
         self.address = address
 
     def nodes_with(self, device: str) -> list[str]:
-        """Return the ids of the living nodes that offer ``device``, with a GPU if it is a card."""
-        least = {resource_of(device): 1, "GPU": _gpus_of(device)}
+        """Return the ids of the living nodes that offer ``device``; a card with one GPU alone.
+
+        Which of several GPUs Ray gives away is no matter of latbench's: somebody else's work could
+        be put on the one that is measured.
+        """
+        return sorted(
+            node
+            for node, gpus in self._offers(device).items()
+            if not _gpus_of(device) or gpus == _gpus_of(device)
+        )
+
+    def _offers(self, device: str) -> dict[str, float]:
+        """Return how many GPUs each living node has that offers ``device``, by its id."""
         with self._faults():
             found = self._ray.nodes()
-        return sorted(
-            node["NodeID"]
+        return {
+            node["NodeID"]: node["Resources"].get("GPU", 0)
             for node in found
-            if node["Alive"]
-            and all(node["Resources"].get(name, 0) >= count for name, count in least.items())
-        )
+            if node["Alive"] and node["Resources"].get(resource_of(device), 0) >= 1
+        }
 
     def ask(self, node: str, function: Callable[[], T]) -> T:
         """Return what ``function``, of a module of latbench, returns on ``node``.
@@ -77,11 +104,15 @@ class Cluster:
         """Return what ``function`` returns on each node that offers ``device`` and can tell.
 
         Raises:
-            LatbenchError: no node offers it, or none of them can tell; the text says why.
+            LatbenchError: no node offers it, or as a card ought to be, or none of them can tell;
+                the text says why.
         """
         nodes = self.nodes_with(device)
         if not nodes:
-            raise UnavailableError(self.absence(device))
+            refused = self._offers(device).values()
+            raise UnavailableError(
+                _refusal(device, max(refused)) if refused else self.absence(device)
+            )
         answers, reasons = [], []
         for node in nodes:
             try:
@@ -95,9 +126,7 @@ class Cluster:
 
     def absence(self, device: str) -> str:
         """Return that no node offers ``device``, and how to start one that does."""
-        gpus = " --num-gpus=1" if _gpus_of(device) else ""
-        offer = f"--resources='{{\"{resource_of(device)}\": 1}}'"
-        start = f"ray start --address=HEAD:6379{gpus} {offer}"
+        start = _start_of(device)
         if self.address == LOCAL:
             return (
                 f"no {device} on this machine, where --executor ray starts Ray; start a node where "
@@ -273,7 +302,8 @@ def address_of(place: str) -> tuple[str, int]:
 
 def _start(ray: Any, wanted: Sequence[str], quiet: dict[str, Any]) -> None:
     here = [name for name in wanted if devices.present(devices.profile(name))]
-    gpus = sum(map(_gpus_of, here))
+    # Cards of several models share it, and so take turns, as all that is measured does.
+    gpus = max(map(_gpus_of, here), default=0)
     # Nothing that is measured here is anybody else's business.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     path = os.pathsep.join(entry for entry in sys.path if entry)

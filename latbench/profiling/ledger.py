@@ -10,7 +10,7 @@ from latbench.store import Store
 from latbench.store.rows import ProcessRow, RoundRow
 from latbench.timing import Digest, Round, Samples, by_process, undisturbed_ms
 
-TOLD = ("build", "run_times")
+TOLD = ("build", "run_times", "card")
 """What a process may tell of a job beside its rounds, under these names of its provenance."""
 
 
@@ -21,7 +21,8 @@ class Entry:
     Attributes:
         rounds: all its rounds, tainted ones too.
         steady: whether every process reached a steady state.
-        told: what the newest process told of its build and of the device's own times.
+        told: what the newest process told of its build, of the device's own times and of the card
+            at work.
     """
 
     rounds: list[Round] = field(default_factory=list)

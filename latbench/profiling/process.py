@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from latbench.devices import require
 from latbench.errors import MeasurementError
 from latbench.profiling.channel import Message
 from latbench.profiling.child import Limits, run_child
@@ -126,9 +127,16 @@ class LocalExecutor:
     def describe(
         self, workload: Workload, target: Target, runs: int = PROFILED_RUNS
     ) -> CompiledGraph:
-        """See :class:`Describer`."""
+        """See :class:`Describer`; the device is locked as it is for a task.
+
+        Raises:
+            UnavailableError: the device is not here.
+        """
         told: list[Message] = []
-        with tempfile.TemporaryDirectory(prefix="latbench-") as folder:
+        with (
+            tempfile.TemporaryDirectory(prefix="latbench-") as folder,
+            device_lock(require(target.device).instance, self._say),
+        ):
             (Path(folder) / _file_name(workload)).write_bytes(workload.model)
             task: Message = {
                 "folder": folder,

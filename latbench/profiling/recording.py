@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 
@@ -12,6 +13,7 @@ from latbench.profiling.drifting import record_sentinel
 from latbench.profiling.ledger import TOLD, Ledger
 from latbench.profiling.process import Before
 from latbench.profiling.provenance import provenance
+from latbench.runtimes.runtime import is_processor
 from latbench.store import Store
 from latbench.store.rows import MeasurementRow, ProcessRow, RoundRow
 from latbench.target import Target
@@ -40,6 +42,7 @@ class Recorder:
         self.instance = instance
         self.protocol = protocol
         self._provenance: Message | None = None
+        self._warned = False
         self._ledger = Ledger(store)
         self._drift: float | None = None
 
@@ -57,8 +60,20 @@ class Recorder:
         }
 
     def began(self, provenance: Message) -> None:
-        """Take ``provenance`` as that of what is written from now on: a worker began there."""
+        """Take ``provenance`` as that of what is written from now on: a worker began there.
+
+        It warns once where the card tells nothing.
+        """
         self._provenance = provenance
+        untold = provenance.get("card", {}).get("untold")
+        if untold is not None and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"clocks and heat of the {self.target.device} are not recorded, and no round is "
+                f"left out because it was slowed: {untold}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
     @property
     def provenance(self) -> Message:
@@ -174,23 +189,29 @@ class Recorder:
 class Turn:
     """What one worker process reports of its group.
 
+    A card's memory is filled by the whole group, and the worker has no limit on it that would end
+    the process, so what fails there in company has not failed yet.
+
     Attributes:
         failed: jobs that failed in it; their reasons are in the store.
         cut: jobs whose timing the budget ended.
+        doubted: those of the unfinished that failed in company on a card, and may do well alone.
     """
 
     def __init__(self, recorder: Recorder, group: Sequence[str]) -> None:
         """Begin a turn of the jobs ``group``."""
         self.failed: set[str] = set()
         self.cut: set[str] = set()
+        self.doubted: list[str] = []
         self._recorder = recorder
         self._left = dict.fromkeys(group)
+        self._crowded = len(group) > 1 and not is_processor(recorder.target.device)
         self._compiled: dict[str, Message] = {}
         self._sentinel: list[Digest] = []
 
     @property
     def unfinished(self) -> list[str]:
-        """Jobs that have neither ended nor failed."""
+        """Jobs that have neither ended nor failed for good."""
         return list(self._left)
 
     def report(self, process: str, message: Message) -> None:
@@ -210,6 +231,8 @@ class Turn:
             self._left.pop(message["job"])
             if message["outcome"] == "budget":
                 self.cut.add(message["job"])
+        elif kind == "failed" and self._crowded:
+            self.doubted.append(message["job"])
         elif kind == "failed":
             self._left.pop(message["job"])
             self.failed.add(message["job"])

@@ -169,8 +169,9 @@ class Sweep:
         """Time ``group`` in one process; return which jobs failed, and which the budget cut off.
 
         If the process dies, each subject that it left unfinished gets one of its own, so that the
-        guilty one fails alone. One that somebody else killed may be innocent: it gets another one,
-        unless it was ``killed`` alone before, as it is if it needs more memory than there is.
+        guilty one fails alone; so does each that failed in company on a card. One that somebody
+        else killed may be innocent: it gets another one, unless it was ``killed`` alone before, as
+        it is if it needs more memory than there is.
         """
         turn = Turn(self._recorder, list(group))
         task = Task(
@@ -184,14 +185,12 @@ class Sweep:
         )
         death = self._executor.run(task, turn.report)
         turn.end()
-        if death is None:
-            return turn.failed, turn.cut
-        alone = len(turn.unfinished) == 1
-        if alone and (killed or death != KILLED):
+        alone = len(turn.unfinished) == 1 and not turn.doubted
+        if death is not None and alone and (killed or death != KILLED):
             self._recorder.fail(turn.unfinished[0], f"{death}{_AGAIN if death == KILLED else ''}")
             return {*turn.failed, *turn.unfinished}, turn.cut
         failed, cut = turn.failed, turn.cut
-        for job in turn.unfinished:
+        for job in turn.doubted if death is None else turn.unfinished:
             if time.monotonic() >= deadline:
                 cut.add(job)
                 continue

@@ -17,9 +17,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from latbench.errors import LatbenchError, UnavailableError
+from latbench.profiling.card_counters import counters_of
 from latbench.profiling.channel import Channel, Message, pack_times
 from latbench.registry import RUNTIMES, load
 from latbench.runtimes import Runtime, Session, random_inputs
@@ -30,8 +31,6 @@ from latbench.target import Target
 from latbench.timing import (
     Clock,
     CoreProbe,
-    CounterFiles,
-    Counters,
     Digest,
     HostClock,
     Outcome,
@@ -40,6 +39,9 @@ from latbench.timing import (
     WarmUp,
     interleave,
 )
+
+if TYPE_CHECKING:
+    from latbench.devices import CardWatch
 
 _SENTINEL = "the sentinel"
 _SENTINEL_WARM_UP = 30
@@ -72,6 +74,10 @@ class _Alive:
         self._told_s = time.monotonic()
         self.resolution_ns, self.overhead_ns = clock.resolution_ns, clock.overhead_ns
 
+    @property
+    def hidden(self) -> bool:
+        return self._clock.hidden
+
     def time(self, run_once: Callable[[], object], inner: int) -> int:
         elapsed_ns = self._clock.time(run_once, inner)
         if time.monotonic() - self._told_s > _HEARTBEAT_S:
@@ -96,6 +102,16 @@ def serve(channel: Channel) -> None:
     target = Target.from_dict(task["target"])
     protocol = Protocol.from_dict(task["protocol"])
     runtime = load(RUNTIMES, target.runtime)()
+    if target.threads == 1:
+        _stay_on_one_cpu()
+    # It comes first, so that there is fixed work to try the process by when a subject fails.
+    sentinel = _sentinel(runtime, _workload(task["sentinel"], folder), target)
+
+    def failed(job: str, reason: str) -> None:
+        channel.send({"type": "failed", "job": job, "reason": reason})
+        # Some errors of a device stay with its process, and would be told of all who come after:
+        # what this raises ends it, and the others are timed in processes of their own.
+        sentinel.session.run_once()
 
     def compiled(message: Message) -> Session | None:
         channel.send({"type": "compiling", "job": message["job"]})
@@ -110,42 +126,42 @@ def serve(channel: Channel) -> None:
             raise  # whatever there is to compile: it is no subject's result
         # An engine can refuse a workload with any exception; that is this subject's result.
         except Exception as failure:  # noqa: BLE001
-            channel.send({"type": "failed", "job": message["job"], "reason": _reason(failure)})
-            return None
-        channel.send(
-            {
-                "type": "compiled",
-                "job": message["job"],
-                "compile_ms": compile_ms,
-                "precision_run": str(session.precision_run),
-                "numerics": numerics,
-                "build": dict(session.build),
-            }
-        )
-        return session
+            reason = _reason(failure)
+        else:
+            channel.send(
+                {
+                    "type": "compiled",
+                    "job": message["job"],
+                    "compile_ms": compile_ms,
+                    "precision_run": str(session.precision_run),
+                    "numerics": numerics,
+                    "build": dict(session.build),
+                }
+            )
+            return session
+        failed(message["job"], reason)
+        return None
 
-    if target.threads == 1:
-        _stay_on_one_cpu()
     subjects = []
     for message in task["subjects"]:
         session = compiled(message)
         if session is not None:
             subjects.append(Timed(message["job"], session))
     sessions = {subject.name: subject.session for subject in subjects}
-    sentinel = _sentinel(runtime, _workload(task["sentinel"], folder), target)
     clocks = {
         one.name: _Alive(one.session.clock, channel)
         for one in (*subjects, sentinel)
         if one.session.clock is not None
     }
+    watch = _watch(target.device)
     interleave(
         subjects,
         protocol,
         process=task["process"],
-        on_warm=lambda job, warm: channel.send(_warm(job, warm, sessions[job])),
+        on_warm=lambda job, warm: channel.send(_warm(job, warm, sessions[job], watch)),
         on_round=lambda job, one: channel.send(_round(job, one)),
         on_done=lambda job, outcome: channel.send(_done(job, outcome)),
-        on_failed=lambda job, text: channel.send({"type": "failed", "job": job, "reason": text}),
+        on_failed=failed,
         rounds_before={job: _before(processes) for job, processes in task["before"].items()},
         sentinel=sentinel.run_once,
         on_sentinel=lambda one: channel.send({"type": "sentinel", **one.to_dict()}),
@@ -155,7 +171,7 @@ def serve(channel: Channel) -> None:
         sentinel_clock=clocks.get(sentinel.name),
         # What the device times, a neighbour of the host's core does not slow.
         probe=None if target.mode == "device" else CoreProbe(protocol.probe_tolerance),
-        read_counters=_counters(target.device),
+        read_counters=counters_of(watch),
     )
     channel.send({"type": "end"})
 
@@ -201,14 +217,15 @@ def _numerics(
     return difference(outputs, reference)
 
 
-def _counters(device: str) -> Callable[[], Counters]:
-    """Return what reads the counters that taint rounds on ``device``."""
+def _watch(device: str) -> CardWatch | None:
+    """Return what watches the card ``device``; nothing where it is none, or does not tell."""
     if is_processor(device):
-        return CounterFiles().read
+        return None
     # Only a card is worth the time to load what knows of devices.
-    from latbench.profiling.card_counters import counters_of
+    from latbench.devices import watch_card
 
-    return counters_of(device)
+    watch, _ = watch_card(device)  # the process that started this one has told why there is none
+    return watch
 
 
 def _stay_on_one_cpu() -> None:
@@ -242,14 +259,18 @@ def _before(processes: list[list[Message]]) -> list[list[Digest]]:
     return [[Digest.from_dict(one) for one in group] for group in processes]
 
 
-def _warm(job: str, warm: WarmUp, session: Session) -> Message:
+def _warm(job: str, warm: WarmUp, session: Session, watch: CardWatch | None) -> Message:
+    times = _run_times(session)
+    # The card has been at work until this moment: before the worker began it was idle.
+    card = {} if watch is None else watch.state().to_dict()
     return {
         "type": "warm",
         "job": job,
         "steady": warm.state == "steady",
         "first_run_ms": warm.first_run_ms,
         "warmup_ms": warm.spent_ms,
-        "run_times": _run_times(session),
+        "run_times": times,
+        "card": card,
     }
 
 

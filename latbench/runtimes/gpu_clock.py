@@ -8,6 +8,8 @@ was long enough is looked at, because the first event must not have happened by 
 
 from __future__ import annotations
 
+import math
+import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -22,6 +24,8 @@ _LEAST_HOLD_NS = 20_000
 _LONGEST_HOLD_NS = 20_000_000
 _MARGIN = 1.5
 _REMEMBERED = 8
+_IN_A_ROW = 3
+"""So often the host is not late by chance: the stream takes no more launches."""
 _PROBES = 20
 
 
@@ -68,8 +72,11 @@ class GpuClock:
         resolution_ns: see :class:`latbench.timing.Clock`.
         overhead_ns: see :class:`latbench.timing.Clock`.
         hidden: whether the host had put the last runs into the stream before the first began, so
-            that no time of the host is in theirs. A stream takes a limited number of launches; the
-            host waits with the next, and may then come too late.
+            that no time of the host is in theirs.
+
+    A hold has an end, and a stream takes a limited number of launches: the host waits with the next
+    and then comes too late. Runs that are too many for either stand in several holds, each between
+    events of its own.
     """
 
     def __init__(self, lane: Lane, cold: bool = False) -> None:
@@ -79,6 +86,8 @@ class GpuClock:
         self._before, self._after = lane.event(), lane.event()
         # Of one run, by the host, lately; the longest is how long the stream has to be held.
         self._launches_ns: deque[float] = deque([_LEAST_HOLD_NS], maxlen=_REMEMBERED)
+        self._fitting = sys.maxsize
+        self._shown = 0
         self.hidden = True
         overhead_ns = float(median(self._between(_nothing, 1) for _ in range(_PROBES)))
         # Runs that each stand between events of their own blur no less when there are more.
@@ -89,15 +98,22 @@ class GpuClock:
 
         ``run_once`` begins a run and need not wait for it.
         """
-        if not self._cold:
-            return self._between(run_once, inner)
-        hidden, total_ns = True, 0
-        for _ in range(inner):
-            self._lane.flush()
-            total_ns += self._between(run_once, 1)
+        hidden, total_ns, left = True, 0, inner
+        while left:
+            if self._cold:
+                self._lane.flush()
+            holds = left if self._cold else math.ceil(left / self._most_runs())
+            runs = math.ceil(left / holds)
+            total_ns += self._between(run_once, runs)
             hidden = hidden and self.hidden
+            left -= runs
         self.hidden = hidden
         return total_ns
+
+    def _most_runs(self) -> int:
+        """Return how many runs the host can launch within one hold."""
+        launch_ns = _MARGIN * max(*self._launches_ns, 1.0)
+        return max(1, min(self._fitting, int(_LONGEST_HOLD_NS / launch_ns)))
 
     def _between(self, begin: Callable[[], object], runs: int) -> int:
         launch_ns = _MARGIN * max(self._launches_ns) * runs
@@ -109,6 +125,10 @@ class GpuClock:
         self._after.record()
         self._launches_ns.append((time.perf_counter_ns() - start) / runs)
         self.hidden = not self._before.happened()
+        if runs > 1:  # one alone cannot be parted
+            self._shown = 0 if self.hidden else self._shown + 1
+        if self._shown == _IN_A_ROW:
+            self._fitting, self._shown = runs // 2, 0
         self._lane.wait()
         return round(self._after.ms_since(self._before) * 1e6)
 
@@ -120,6 +140,8 @@ class ColdHostClock:
         resolution_ns: see :class:`latbench.timing.Clock`.
         overhead_ns: see :class:`latbench.timing.Clock`.
     """
+
+    hidden = True  # the launches are part of what it times
 
     def __init__(self, lane: Lane) -> None:
         """Time what runs in ``lane``."""

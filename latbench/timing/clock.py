@@ -21,6 +21,7 @@ class Clock(Protocol):
     Attributes:
         resolution_ns: smallest step between two readings.
         overhead_ns: what the clock reports for one run that does nothing.
+        hidden: False if the last runs held time of the host that a device's clock leaves out.
     """
 
     @property
@@ -33,6 +34,11 @@ class Clock(Protocol):
         """Nanoseconds reported for one run that does nothing."""
         ...
 
+    @property
+    def hidden(self) -> bool:
+        """False if the last runs held time of the host that a device's clock leaves out."""
+        ...
+
     def time(self, run_once: Callable[[], object], inner: int) -> int:
         """Return the nanoseconds that ``inner`` consecutive runs took together."""
         ...
@@ -40,6 +46,8 @@ class Clock(Protocol):
 
 class HostClock:
     """Wall time of the host; ``run_once`` must return only when its work is done."""
+
+    hidden = True  # the host's time is what it is to tell
 
     def __init__(self) -> None:
         """Measure the clock's own resolution and overhead (about a millisecond)."""

@@ -19,7 +19,7 @@ from latbench.timing.protocol import Protocol as TimingProtocol
 from latbench.timing.rounds import Round, lead_in, run_block, run_round, sample
 from latbench.timing.steady import SteadyState, WarmUp
 from latbench.timing.stopping import Outcome, StopRule
-from latbench.timing.taint import Counters, causes
+from latbench.timing.taint import LAUNCHES_SHOWN, Counters, causes
 from latbench.timing.undisturbed import Digest, undisturbed_ms
 
 Result = TypeVar("Result")
@@ -223,6 +223,8 @@ class _Turns:
         samples = run_round(seat.run_once, seat.clock, self._protocol, inner, self._probe)
         elapsed_ms = (self._now() - started) * 1e3
         taints = causes(before, self._read_counters(), elapsed_ms)
+        if not samples.hidden:
+            taints += (LAUNCHES_SHOWN,)
         seat.rounds += 1
         return Round(
             process=self._process,

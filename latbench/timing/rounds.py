@@ -26,10 +26,12 @@ class Samples:
         times_ns: (samples,) elapsed nanoseconds.
         quiet: (samples,) whether the probe found the core undisturbed before and after;
             ``None`` if nothing probed it.
+        hidden: whether the clock could leave the host out of all of them, see :class:`Clock`.
     """
 
     times_ns: IntArray
     quiet: BoolArray | None = None
+    hidden: bool = True
 
     @cached_property
     def used_ns(self) -> IntArray:
@@ -151,14 +153,17 @@ def sample(
     time counts towards ``cap``. In a ``hurry`` nothing waits and every sample counts as quiet.
     """
     taken = _Taken(inner, (least[0], least[1] * 1e6), (cap[0], cap[1] * 1e6), hurry)
+    hidden = True
     every_ns = 0.0 if probe is None else protocol.probe_every_ms * 1e6
     wait_ns = 0 if hurry else round(protocol.probe_wait_ms * 1e6)
     before = probe is None or probe.quiet()
     while not taken.enough:
         stretch = [clock.time(run_once, inner)]
+        hidden = hidden and clock.hidden
         spent = stretch[0]
         while spent < every_ns:
             stretch.append(clock.time(run_once, inner))
+            hidden = hidden and clock.hidden
             spent += stretch[-1]
         after = probe is None or probe.quiet()
         taken.add(stretch, before and after)
@@ -168,7 +173,8 @@ def sample(
             after = waited_ns < wait_ns
         before = after
     times_ns = np.array(taken.times, dtype=np.int64)
-    return Samples(times_ns, None if probe is None else np.array(taken.quiet, dtype=np.bool_))
+    quiet = None if probe is None else np.array(taken.quiet, dtype=np.bool_)
+    return Samples(times_ns, quiet, hidden)
 
 
 class _Taken:

@@ -10,6 +10,8 @@ CORE_THROTTLED = "core-throttled"
 SWITCHED = "switched-out"
 PRESSURE = "cpu-pressure"
 CARD_SLOWED = "card-slowed"
+LAUNCHES_SHOWN = "launches-shown"
+"""A device waited for the host within a sample of a clock that leaves the host out."""
 
 _SWITCHES_PER_MS = 0.1
 _PRESSURE_SHARE = 0.05

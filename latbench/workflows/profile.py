@@ -303,9 +303,12 @@ def _rows(
 
 
 def _run_times(one: MeasurementRow) -> dict[str, Any]:
-    """Return what a device told beside the latency: its own time, the launches', the whole's."""
+    """Return what a device told beside the latency: its own time, the launches', the whole's.
+
+    ``hidden`` says whether the first of them is free of launches.
+    """
     told = one.provenance.get("run_times", {})
-    names = ("gpu_ms", "enqueue_ms", "e2e_ms", "enqueue_bound")
+    names = ("gpu_ms", "enqueue_ms", "e2e_ms", "enqueue_bound", "hidden")
     return {name: told[name] for name in names if name in told}
 
 

@@ -78,12 +78,49 @@ def test_a_driver_without_nvml_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> N
     )
 
 
+def lose(monkeypatch: pytest.MonkeyPatch, *kept: str) -> None:
+    """Let every call of NVML fail as on a card that fell off the bus, but for those ``kept``."""
+    nvml = sys.modules["pynvml"]
+
+    class NVMLError_GpuIsLost(nvml.NVMLError):  # type: ignore[name-defined,misc]
+        pass
+
+    def refuse(*what: object) -> None:
+        raise NVMLError_GpuIsLost("GPU is lost")
+
+    for name in vars(nvml).copy():
+        if name.startswith(("nvmlDevice", "nvmlSystem")) and name not in kept:
+            monkeypatch.setattr(nvml, name, refuse)
+
+
+@pytest.mark.usefixtures("gpu")
+def test_a_card_that_is_lost_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever NVML refuses while a card is watched ends neither a sweep nor a worker."""
+    watch, _ = watch_card("v100")
+    assert watch is not None
+    lose(monkeypatch)
+    assert watch.slowdowns() is None
+    assert watch.state() == CardState(None, None, None, None, None, None)
+    del watch
+
+
+@pytest.mark.usefixtures("gpu")
+@pytest.mark.parametrize("kept", [(), ("nvmlDeviceGetCount", "nvmlDeviceGetHandleByIndex")])
+def test_cards_that_nvml_refuses_are_a_reason(
+    monkeypatch: pytest.MonkeyPatch, kept: tuple[str, ...]
+) -> None:
+    """NVML was started, and is ended again."""
+    lose(monkeypatch, *kept)
+    reason = "NVML does not tell the cards (GPU is lost); nvidia-smi should list them"
+    assert watch_card("v100") == (None, reason)
+
+
 def test_a_missing_package_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measuring goes on without it, and the provenance says why it tells nothing."""
     monkeypatch.setitem(sys.modules, "pynvml", None)
     assert watch_card("v100") == (
         None,
-        "the package nvidia-ml-py is not installed; run: pip install 'latbench[tensorrt]'",
+        "the package nvidia-ml-py is not installed; run: pip install nvidia-ml-py",
     )
 
 

@@ -30,13 +30,20 @@ ODD_RUNTIME = textwrap.dedent('''
     from latbench.runtimes import Runtime, Session
     from latbench.runtimes.run_times import RunTimes
 
+    broken = False
     GARBAGE = b'\\x00\\xff{"type": "done"}\\nnonsense\\r' * 2000
 
 
     def act(name, when):
+        global broken
+        if broken:
+            raise RuntimeError("the device is lost")
         what, _, moment = name.partition(" at ")
         if moment != when:
             return
+        if what == "break":
+            broken = True
+            raise RuntimeError("an illegal access")
         if what == "segfault":
             ctypes.string_at(0)
         if what == "hang":
@@ -72,6 +79,7 @@ ODD_RUNTIME = textwrap.dedent('''
 
     class DeviceClock:
         resolution_ns = overhead_ns = 1.0
+        hidden = True
 
         def time(self, run_once, inner):
             for _ in range(inner):

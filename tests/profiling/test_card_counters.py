@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from latbench.devices import CardFacts, visible
+from latbench.devices import CardFacts, CardWatch, visible, watch_card
 from latbench.devices.driver import Card
 from latbench.profiling.card_counters import CardCounters, counters_of
 from latbench.profiling.provenance import provenance
@@ -27,6 +27,14 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> FakeGpu:
     return gpu
 
 
+@pytest.fixture
+def watch(gpu: FakeGpu) -> CardWatch:
+    """What watches it."""
+    found, _ = watch_card("v100")
+    assert found is not None
+    return found
+
+
 @pytest.mark.parametrize(
     ("slowed", "tainted"),
     [
@@ -38,10 +46,10 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> FakeGpu:
     ],
 )
 def test_a_slowed_card_taints_the_rounds_on_both_sides(
-    gpu: FakeGpu, slowed: list[int], tainted: list[bool]
+    gpu: FakeGpu, watch: CardWatch, slowed: list[int], tainted: list[bool]
 ) -> None:
     """Of readings around three rounds, each that finds it slowed taints what it touches."""
-    read = counters_of("v100")
+    read = counters_of(watch)
     readings = []
     for bits in slowed:
         gpu.throttle = bits
@@ -53,17 +61,17 @@ def test_a_slowed_card_taints_the_rounds_on_both_sides(
     assert found == tainted
 
 
-def test_a_card_that_does_not_tell_taints_nothing(gpu: FakeGpu) -> None:
+def test_a_card_that_does_not_tell_taints_nothing(gpu: FakeGpu, watch: CardWatch) -> None:
     """It stays None, as every counter that cannot be read."""
     gpu.throttle = None
-    read = counters_of("v100")
+    read = counters_of(watch)
     assert read().card_slowdowns is None
     assert "switches" in read().readable()
 
 
 def test_a_processor_has_no_card() -> None:
     """Its counters are those of the machine alone."""
-    read = counters_of("cpu")
+    read = counters_of(None)
     assert not isinstance(getattr(read, "__self__", None), CardCounters)
     assert isinstance(read(), Counters)
     assert read().card_slowdowns is None

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from latbench.errors import UnavailableError
 from latbench.profiling import sweep as sweeps
 from latbench.profiling.cluster import Cluster, connected
 from latbench.profiling.ray_executor import RayExecutor
+from latbench.profiling.station import Station
 from latbench.profiling.subjects import Subject, sentinel
 from latbench.profiling.sweep import Instance, Sweep, SweepResult
 from latbench.store import Store
@@ -47,7 +49,10 @@ def free_port() -> int:
 
 
 class Farm:
-    """A head without devices; nodes that offer this machine's processor come and go."""
+    """A head without devices; nodes that offer this machine's processor, and a card, come and go.
+
+    The card is only said to be there.
+    """
 
     def __init__(self) -> None:
         port = free_port()
@@ -67,7 +72,8 @@ class Farm:
         self._node = self._cluster.add_node(
             num_cpus=1,
             object_store_memory=STORE_BYTES,
-            resources={"latbench:cpu": 1},
+            num_gpus=1,
+            resources={"latbench:cpu": 1, "latbench:v100": 1},
             env_vars={"ODD_NODE": "with the device"},
         )
 
@@ -187,11 +193,22 @@ def test_what_is_there_is_told_by_the_node(cluster: Cluster) -> None:
 def test_a_device_that_nobody_offers(cluster: Cluster) -> None:
     """The error says how to start a node that does."""
     with pytest.raises(UnavailableError) as caught:
-        cluster.ask_all("v100", Setting(device="v100").here)
+        cluster.ask_all("h100", Setting(device="h100").here)
     text = str(caught.value)
     assert "no node of ray://127.0.0.1" in text
-    start = """ray start --address=HEAD:6379 --num-gpus=1 --resources='{"latbench:v100": 1}'"""
+    start = """ray start --address=HEAD:6379 --num-gpus=1 --resources='{"latbench:h100": 1}'"""
     assert start in text
+
+
+def test_a_card_takes_the_gpu_of_its_node(cluster: Cluster) -> None:
+    """Ray counts it, and what runs there sees the card that the machine's owner shows."""
+    (node,) = cluster.nodes_with("v100")
+    assert cluster.nodes_with("cpu") == [node]
+    with cluster.actor(node, "v100", Station) as station:
+        assert cluster.get(station.missing.remote(["m"]), PATIENCE_S) == ["m"]
+        wait_until(lambda: ray.available_resources().get("GPU", 0.0) == 0.0, "GPU in use")
+        assert cluster.ask(node, partial(os.getenv, "CUDA_VISIBLE_DEVICES")) == "3"
+    wait_until(lambda: ray.available_resources().get("GPU") == 1.0, "GPU given back")
 
 
 def test_two_sweeps_at_once_never_overlap(

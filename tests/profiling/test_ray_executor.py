@@ -188,7 +188,12 @@ def test_a_card_is_one_of_rays_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 
         def nodes(self) -> list[dict[str, Any]]:
             with_gpu = {"latbench:v100": 1.0, "GPU": 1.0}
-            offered = {"a": with_gpu, "b": {"latbench:v100": 1.0}, "c": {"latbench:cpu": 1.0}}
+            offered = {
+                "a": with_gpu,
+                "b": {"latbench:v100": 1.0},
+                "c": {"latbench:cpu": 1.0, "GPU": 2.0},
+                "d": {"latbench:v100": 1.0, "GPU": 2.0},
+            }
             return [
                 {"NodeID": name, "Alive": True, "Resources": resources}
                 for name, resources in offered.items()
@@ -216,9 +221,25 @@ def test_a_card_is_one_of_rays_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
             pass
     monkeypatch.setattr("latbench.devices.present", lambda profile: [profile])
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    for wanted in (["cpu", "v100"], ["cpu"]):
+    for wanted in (["cpu", "v100"], ["v100", "h100"], ["cpu"]):
         clusters._start(Ray(), wanted, {})
-    assert [one["num_gpus"] for one in asked] == [1, 0, 1, None]
+    assert [one["num_gpus"] for one in asked] == [1, 0, 1, 1, None]
+
+
+@pytest.mark.parametrize("gpus", [0, 2])
+def test_a_card_that_others_could_share_is_refused(
+    monkeypatch: pytest.MonkeyPatch, gpus: int
+) -> None:
+    """Ray may put somebody else's work on any of a node's GPUs, so it must know of one alone."""
+    resources = {"latbench:v100": 1.0, "latbench:cpu": 1.0, **({"GPU": gpus} if gpus else {})}
+    node = {"NodeID": "a", "Alive": True, "Resources": resources}
+    played = Cluster(SimpleNamespace(nodes=lambda: [node]), "ray://head:1")
+    monkeypatch.setattr(Cluster, "_faults", lambda cluster: contextlib.nullcontext())
+    assert (played.nodes_with("v100"), played.nodes_with("cpu")) == ([], ["a"])
+    with pytest.raises(UnavailableError) as refused:
+        played.ask_all("v100", lambda: None)
+    assert f"has {gpus} of Ray's GPUs and must have 1" in str(refused.value)
+    assert """--num-gpus=1 --resources='{"latbench:v100": 1}'`""" in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -32,15 +32,16 @@ Measure = Callable[..., SweepResult]
 class Stage:
     """An executor that plays what its subjects' names say.
 
-    That is ``dies``, ``killed N`` (from outside, in its first N processes), ``fails``, ``sways``
-    (every other process measures 3 % more), ``unquiet`` (a third of its samples are not quiet) or
-    neither.
+    That is ``dies``, ``killed N`` (from outside, in its first N processes), ``fails``, ``crowded``
+    (fails in company), ``breaks`` (fails, and the process with it), ``sways`` (every other process
+    measures 3 % more), ``unquiet`` (a third of its samples are not quiet) or neither.
 
     Attributes:
         groups: the names of each task's subjects, in the order of the tasks.
         before: how many processes each subject was said to have rounds of, by task.
         rounds: rounds that it gives to each subject.
         sentinel_ms: what it says of the sentinel.
+        warm: what it says beside of each subject that is warm.
     """
 
     def __init__(self, name: str = "p", rounds: int = 3, sentinel_ms: float = 1.0) -> None:
@@ -49,6 +50,7 @@ class Stage:
         self.name = name
         self.rounds = rounds
         self.sentinel_ms = sentinel_ms
+        self.warm: dict[str, object] = {}
 
     def run(self, task: Task, report: Report) -> str | None:
         """Report what a worker would, until a subject dies."""
@@ -60,8 +62,11 @@ class Stage:
             return KILLED
         for job, name in names.items():
             report(process, {"type": "compiling", "job": job})
-            if name.startswith("fails"):
+            crowded = name.startswith("crowded") and len(names) > 1
+            if name.startswith(("fails", "breaks")) or crowded:
                 report(process, {"type": "failed", "job": job, "reason": "no\n\x00such kernel"})
+                if name.startswith("breaks"):
+                    return "its process ended with exit code 1"
                 continue
             report(
                 process,
@@ -75,6 +80,7 @@ class Stage:
                     "steady": True,
                     "first_run_ms": 2.0,
                     "warmup_ms": 3.0,
+                    **self.warm,
                 },
             )
             if name.startswith("dies"):
@@ -316,6 +322,85 @@ def test_the_last_one_unfinished_is_the_guilty(
     result = measure([named("dies")])
     assert result.failed == {result.jobs[0]: "its process was killed by SIGSEGV"}
     assert stage.groups == [["dies"]]
+
+
+@pytest.fixture
+def card() -> Target:
+    """A target on a card, which its subjects share."""
+    return Target("v100", "odd", "1.0")
+
+
+def test_who_fails_in_company_on_a_card_is_tried_alone(
+    store: Store, card: Target, instance: Instance, fast: Protocol, named: Named, stage: Stage
+) -> None:
+    """Others fill its memory: only what fails alone has failed, once, with its own reason."""
+    names = ["a", "crowded", "fails"]
+    result = Sweep(store, card, instance, fast, executor=stage).run([named(one) for one in names])
+    assert result.failed == {result.jobs[2]: "no ?such kernel"}
+    assert result.measured == result.jobs[:2]
+    assert [row.status for row in store.attempts(result.jobs[1])] == ["ok"]
+    assert [row.status for row in store.attempts(result.jobs[2])] == ["failed"]
+    assert stage.groups[0] == names
+    assert sorted(stage.groups[1:3]) == [["crowded"], ["fails"]]
+    assert stage.groups[3:] == [["a", "crowded"], ["crowded"]]
+
+
+class Silent(Stage):
+    """A stage whose workers begin on a card that tells nothing."""
+
+    def run(self, task: Task, report: Report) -> str | None:
+        report("p", {"type": "began", "provenance": {"card": {"untold": "there is no NVML"}}})
+        return super().run(task, report)
+
+
+def test_a_card_that_tells_nothing_is_noted_once(
+    store: Store, card: Target, instance: Instance, fast: Protocol, named: Named
+) -> None:
+    """For the whole sweep: nobody must take its rounds for those of a card that ran freely."""
+    sweep = Sweep(store, card, instance, fast, executor=Silent())
+    with pytest.warns(RuntimeWarning) as noted:
+        sweep.run([named("a"), named("b")])
+    (note,) = noted
+    assert str(note.message) == (
+        "clocks and heat of the v100 are not recorded, and no round is left out because it was "
+        "slowed: there is no NVML"
+    )
+
+
+def test_the_card_at_work_is_recorded_and_not_the_idle_one(
+    store: Store, card: Target, instance: Instance, fast: Protocol, named: Named
+) -> None:
+    """The worker reads it once a subject is warm; without that, what was told before stays."""
+
+    class Begun(Stage):
+        def run(self, task: Task, report: Report) -> str | None:
+            report("p", {"type": "began", "provenance": {"card": {"sm_clock_mhz": 210}}})
+            return super().run(task, report)
+
+    stage = Begun()
+    for name, warm, clock_mhz in (("a", {"card": {"sm_clock_mhz": 1530}}, 1530), ("b", {}, 210)):
+        stage.warm = dict(warm)
+        (job,) = Sweep(store, card, instance, fast, executor=stage).run([named(name)]).jobs
+        told = [stored(store, job).provenance, *(one.provenance for one in store.processes(job))]
+        assert [one["card"]["sm_clock_mhz"] for one in told] == [clock_mhz] * 3
+
+
+@pytest.mark.parametrize("company", [["a"], ["a", "b", "crowded"]])
+def test_who_breaks_a_card_fails_alone(
+    store: Store,
+    card: Target,
+    instance: Instance,
+    fast: Protocol,
+    named: Named,
+    stage: Stage,
+    company: list[str],
+) -> None:
+    """Its process ends with it, and whoever had not ended in it is measured all the same."""
+    subjects = [named(name) for name in ["breaks", *company]]
+    result = Sweep(store, card, instance, fast, executor=stage).run(subjects)
+    assert result.failed == {result.jobs[0]: "no ?such kernel"}
+    assert result.measured == result.jobs[1:]
+    assert ["breaks"] in stage.groups
 
 
 @pytest.mark.parametrize("company", [[], ["a", "b"]])

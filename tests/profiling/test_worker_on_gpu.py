@@ -21,7 +21,9 @@ from latbench.profiling.process import Task, models, request
 from latbench.profiling.subjects import block_subjects
 from latbench.registry import RUNTIMES, load
 from latbench.runtimes import Runtime
+from latbench.runtimes.cuda_lane import CudaEvent
 from latbench.runtimes.numerics import GREATEST_RELATIVE_L2
+from latbench.runtimes.torch_card import Mark
 from latbench.spaces import Workload
 from latbench.spaces.onnx_file import workload_from_file
 from latbench.timing import Protocol
@@ -107,6 +109,27 @@ def test_blocks_are_timed_on_a_card(serve: Serve, runtime: str, options: dict[st
             assert unpack_times(message["times"]).min() > 0
             # Nobody probes the host's core where the card tells the time.
             assert (message["quiet"] is None) == (options.get("clock") == "gpu")
+
+
+@pytest.mark.usefixtures("gpu")
+@pytest.mark.parametrize("runtime", ["tensorrt", "torch"])
+def test_rounds_whose_launches_were_not_hidden_are_tainted(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, runtime: str
+) -> None:
+    """The card had begun before the host was done: the time of the launches is in the rounds'."""
+    for event in (CudaEvent, Mark):
+        monkeypatch.setattr(event, "happened", lambda mark: True)
+    said = serve(runtime, clock="gpu")
+    assert all("launches-shown" in one["taints"] for one in said if one["type"] == "round")
+    told = [one["run_times"]["hidden"] for one in said if one["type"] == "warm"]
+    assert told == [False, False]
+
+
+@pytest.mark.usefixtures("gpu")
+def test_the_card_is_read_when_a_subject_is_warm(serve: Serve) -> None:
+    """Its clock and its heat are then those at work."""
+    cards = [one["card"] for one in serve("torch") if one["type"] == "warm"]
+    assert [(card["sm_clock_mhz"], card["temperature_c"]) for card in cards] == [(1380, 41)] * 2
 
 
 def test_a_card_that_is_slowed_taints_the_rounds(gpu: FakeGpu, serve: Serve) -> None:

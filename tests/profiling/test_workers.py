@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 import uuid
 from collections import Counter
@@ -23,9 +24,11 @@ import numpy as np
 import pytest
 
 import latbench
+from latbench.devices import require
 from latbench.errors import MeasurementError, UnavailableError
 from latbench.profiling.channel import Message
 from latbench.profiling.child import KILLED, Limits
+from latbench.profiling.device_lock import device_lock
 from latbench.profiling.process import LocalExecutor, Report, Task
 from latbench.profiling.subjects import (
     Subject,
@@ -41,6 +44,7 @@ from latbench.store import JobRow, Store
 from latbench.store.leaks import leaks
 from latbench.target import Target
 from latbench.timing import Protocol
+from latbench.workflows.profile import _rows
 
 Named = Callable[..., Subject]
 
@@ -142,6 +146,25 @@ def test_a_worker_that_segfaults_takes_nobody_along(
     result = Sweep(store, odd, instance, once).run(subjects)
     assert result.failed == {result.jobs[1]: "its process was killed by SIGSEGV"}
     assert result.measured == [result.jobs[0]]
+
+
+@pytest.mark.parametrize("device", ["cpu", "v100"])
+@pytest.mark.parametrize("when", ["compile", "run"])
+def test_a_subject_that_breaks_the_device_fails_alone(
+    device: str,
+    when: str,
+    store: Store,
+    odd: Target,
+    instance: Instance,
+    once: Protocol,
+    named: Named,
+) -> None:
+    """After such an error every call in its process fails, so the others are timed in new ones."""
+    names = [f"break at {when}", "good", "better"]
+    target = dataclasses.replace(odd, device=device)
+    result = Sweep(store, target, instance, once).run([named(name) for name in names])
+    assert result.failed == {result.jobs[0]: "RuntimeError: an illegal access"}
+    assert result.measured == result.jobs[1:]
 
 
 class Killer(LocalExecutor):
@@ -610,6 +633,24 @@ def test_a_compiled_graph_comes_from_a_worker() -> None:
     assert (told.whole_ms or 0.0) > (told.sum_ms or 0.0) > 0.0
 
 
+def test_nothing_is_described_while_the_device_is_timed_on(odd: Target, named: Named) -> None:
+    """Its kernels run on the device too: it waits for whoever holds the lock, and says so."""
+    waits = threading.Event()
+    executor = LocalExecutor(say=lambda text: waits.set())
+
+    def describe() -> str:
+        with pytest.raises(MeasurementError) as refused:
+            executor.describe(named("plain").workload, odd)
+        return str(refused.value)
+
+    with ThreadPoolExecutor() as pool:
+        with device_lock(require("cpu").instance, print):
+            described = pool.submit(describe)
+            assert waits.wait(PATIENCE_S)
+            assert not described.done()
+        assert "does not tell which kernels" in described.result(PATIENCE_S)
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [
@@ -655,5 +696,9 @@ def test_what_a_device_tells_is_kept_apart(
         assert provenance["run_times"] == expected
         assert provenance["build"] == {"engine_sha256": "0f", "built_ms": 12.5}
     assert {"run_times", "build"}.isdisjoint(plain.provenance)
+    rows = _rows(store, odd, subjects, result.jobs)
+    shown = {name: expected[name] for name in expected if name != "runs"}
+    assert shown.items() <= rows[0].items()
+    assert shown.keys().isdisjoint(rows[1])
     told = silent.provenance["run_times"]["untold"]
     assert told == "RuntimeError: the engine has no ? ? such kernel"

@@ -10,6 +10,7 @@ class SimulatedClock:
 
     resolution_ns = 1.0
     overhead_ns = 100.0
+    hidden = True
 
     def __init__(self) -> None:
         self.now_ns = 0

@@ -310,11 +310,27 @@ def test_no_subjects_need_no_time(time: Time) -> None:
     assert (log.warm, log.rounds, log.done, log.failed) == ({}, [], {}, {})
 
 
+def test_samples_in_which_launches_showed_taint_their_round(time: Time, clock: Any) -> None:
+    """A device's clock is to leave the host out: where it cannot, the round says so."""
+
+    class Late:
+        resolution_ns = overhead_ns = 1.0
+        hidden = False
+
+        def time(self, run_once: Callable[[], object], inner: int) -> int:
+            return int(clock.time(run_once, inner))
+
+    log = time(*[steady(name) for name in "ab"], clocks={"b": Late()})
+    assert {one.taints for one in log.of("b")} == {("launches-shown",)}
+    assert {one.taints for one in log.of("a")} == {()}
+
+
 def test_a_subject_may_bring_its_own_clock(time: Time, clock: Any) -> None:
     """A device's events time it; the others, and the sentinel, keep the common clock."""
 
     class Twice:
         resolution_ns = overhead_ns = 1.0
+        hidden = True
 
         def time(self, run_once: Callable[[], object], inner: int) -> int:
             return 2 * int(clock.time(run_once, inner))

@@ -1,5 +1,6 @@
 import gc
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -50,6 +51,28 @@ def test_the_lead_in_is_discarded(clock: Clock) -> None:
     slow = iter([4.0, 4.0, 4.0])
     times_ns = run_round(lambda: next(slow, 1.0), clock, PROTOCOL).times_ns
     assert set(times_ns) == {1_000_000}
+
+
+@pytest.mark.parametrize(("late", "hidden"), [(2, True), (3, False), (10, False), (32, False)])
+def test_a_round_tells_whether_the_clock_left_the_host_out(late: int, hidden: bool) -> None:
+    """One of its samples that it could not free of the host is enough; the lead-in's are none."""
+
+    class Late:
+        resolution_ns = overhead_ns = 1.0
+
+        def __init__(self) -> None:
+            self.hidden = True
+            self.samples = 0
+
+        def time(self, run_once: Callable[[], object], inner: int) -> int:
+            self.hidden = self.samples != late
+            self.samples += 1
+            return 1_000_000
+
+    protocol = replace(PROTOCOL, lead_in_runs=3)
+    samples = run_round(lambda: None, Late(), protocol)
+    assert len(samples.times_ns) == 30
+    assert samples.hidden is hidden
 
 
 def test_long_runs_get_a_short_lead_in(clock: Clock) -> None:
