@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import latbench
+from benchmarks import gpu_facts
 from latbench.errors import MissingMeasurementsError
 from latbench.spaces import SearchSpace
 from latbench.store import STATUSES, ExportedTable
@@ -106,6 +107,7 @@ def _origin(table: ExportedTable, frame: pd.DataFrame) -> str:
             "instruction sets": " ".join(host.get("instruction_sets", ())) or None,
             "virtual machine": host.get("hypervisor"),
             "C library": host.get("libc"),
+            **gpu_facts.of_instance(instance.facts),
         }
         lines += [f"| {key} | {value} |" for key, value in named.items() if value is not None]
         lines.append(f"| instance | {instance.id} |")
@@ -121,6 +123,7 @@ def _origin(table: ExportedTable, frame: pd.DataFrame) -> str:
         "cores allowed": _distinct(one.get("affinity") for one in told),
         "governor": _distinct(one.get("governor") for one in told),
         "turbo off": _distinct(one.get("turbo_off") for one in told),
+        **gpu_facts.of_processes(frame["provenance"]),
         "load of the machine": f"median {np.median(loads):.2f}, at most {max(loads):.2f}"
         if loads
         else "not told",

@@ -1,7 +1,9 @@
 """Make a bundled data set of what a store holds: ``datasets/NAME`` with its table and its card.
 
 ``python -m benchmarks.datasets STORE NAME --space SPACE --runtime RUNTIME`` writes both;
-``python -m benchmarks.datasets`` alone writes the card of every data set anew.
+``python -m benchmarks.datasets`` alone writes the card of every data set anew. Where a store holds
+more targets than the data set is to, as that of ``benchmarks.gpu_check`` does, its options choose:
+``--runtime torch:fp32 --runtime-option clock=gpu``.
 """
 
 from __future__ import annotations
@@ -9,12 +11,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from benchmarks.card import COMMAND, PROTOCOLS, card
-from latbench.cli.options import SpaceRequest, space_options
+from latbench.cli.options import KeyValue, SpaceRequest, space_options, without_repeats
 from latbench.errors import LatbenchError, MissingMeasurementsError, UsageError
 from latbench.spaces import SearchSpace
 from latbench.store import STATUSES, ExportedTable, ReadableStore, open_to_read
@@ -33,6 +36,7 @@ FOLDER = Path(__file__).parents[1] / "datasets"
 NOTES = "## Notes\n"
 """What stands below this heading of a card is written by hand and stays."""
 
+_NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+")
 
 
@@ -41,6 +45,7 @@ def collect(
     space: SearchSpace,
     runtime: str,
     *,
+    options: Mapping[str, str] = _NO_OPTIONS,
     instance: str | None = None,
     command: str | None = None,
 ) -> pd.DataFrame:
@@ -51,7 +56,8 @@ def collect(
     Args:
         store: holds the measurements.
         space: whose blocks and networks.
-        runtime: name of the runtime.
+        runtime: name of the runtime, of one precision alone if it is written ``NAME:PRECISION``.
+        options: runtime options that a target must have; it may have others.
         instance: the machine; None for the only one that measured.
         command: how it was measured, if not by ``latbench profile``.
 
@@ -66,11 +72,21 @@ def collect(
         for campaign in ("main", REPEAT)
     ]
     frame = pd.concat([part for part in parts if len(part)] or parts[:1])
-    held = sorted(frame["runtime"].unique())
-    frame = frame[frame["runtime"] == runtime]
+    known = {target.key: target for target in store.targets()}
+    name, _, precision = runtime.partition(":")
+    wanted = [
+        key
+        for key, target in known.items()
+        if target.runtime == name
+        and precision in ("", target.precision)
+        and options.items() <= dict(target.options).items()
+    ]
+    held = sorted({known[key].label for key in frame["target_key"]})
+    frame = frame[frame["target_key"].isin(wanted)]
     if frame.empty:
+        asked = ", ".join([runtime, *(f"{key}={value}" for key, value in options.items())])
         raise MissingMeasurementsError(
-            f"the store holds nothing of {space.id} on {runtime}, but on: {', '.join(held) or '-'}"
+            f"the store holds nothing of {space.id} on {asked}, but on: {'; '.join(held) or '-'}"
         )
     machines = sorted(frame["instance"].unique())
     if instance is None and len(machines) > 1:
@@ -108,7 +124,8 @@ def _commands(store: ReadableStore, space: SearchSpace, frame: pd.DataFrame) -> 
         if repeats is None:
             raise UsageError(
                 f"on {known[str(key)].label} other networks were measured than `latbench profile` "
-                "draws; say with --command how they were"
+                "draws; say with --command how they were, or choose other targets by "
+                "--runtime-option"
             )
         commands.append(_command(space, known[str(key)], rows, len(drawn), repeats))
     return commands
@@ -187,7 +204,20 @@ def folders() -> list[Path]:
 @click.argument("store", required=False)
 @click.argument("name", required=False)
 @space_options
-@click.option("--runtime", default="onnxruntime", show_default=True, help="Whose targets.")
+@click.option(
+    "--runtime",
+    default="onnxruntime",
+    show_default=True,
+    metavar="NAME[:PRECISION]",
+    help="Whose targets.",
+)
+@click.option(
+    "--runtime-option",
+    multiple=True,
+    type=KeyValue(),
+    metavar="KEY=VALUE",
+    help="Only targets that have this option of the runtime; may be repeated.",
+)
 @click.option("--instance", help="Which machine's measurements; the only one's if left out.")
 @click.option("--command", help="How it was measured, if not by `latbench profile`.")
 def main(
@@ -195,6 +225,7 @@ def main(
     name: str | None,
     space: SpaceRequest,
     runtime: str,
+    runtime_option: tuple[tuple[str, str], ...],
     instance: str | None,
     command: str | None,
 ) -> None:
@@ -207,7 +238,15 @@ def main(
         if name is None:
             raise UsageError("give the data set a NAME, such as mobilenet-cpu-onnxruntime")
         with open_to_read(store) as opened:
-            frame = collect(opened, space.build(), runtime, instance=instance, command=command)
+            options = without_repeats("--runtime-option", runtime_option)
+            frame = collect(
+                opened,
+                space.build(),
+                runtime,
+                options=options,
+                instance=instance,
+                command=command,
+            )
             write(frame, opened, FOLDER / name)
     except LatbenchError as failure:
         raise click.ClickException(str(failure)) from failure

@@ -3,8 +3,9 @@
 Whether every runtime keeps its contract there, how fast a network is under each, whether events
 tell the time that others tell, and how well latencies are predicted. What is missing is told with
 its reason, and the rest goes on. Each part runs in a process of its own and is stopped after
-``--limit``; parts that ended stand in ``--folder`` and are not run again, and what they measured is
-in the store there, so a check that was cut off goes on where it was::
+``--limit``; parts that ended stand in ``--folder`` and are not run again as long as the packages,
+the driver and the card are the same, and what they measured is in the store there, so a check that
+was cut off goes on where it was::
 
     python -m benchmarks.gpu_check --device h200 --parts conformance,events
     python -m benchmarks.gpu_check --device h200 --limit 9min --out h200.json
@@ -32,6 +33,7 @@ from latbench.version import current_version
 PARTS: Mapping[str, str] = {
     "conformance": "benchmarks.gpu_conformance",
     "events": "benchmarks.gpu_events",
+    "trtexec": "benchmarks.gpu_trtexec",
     "runtimes": "benchmarks.gpu_runtimes",
     "prediction": "benchmarks.gpu_prediction",
 }
@@ -46,15 +48,24 @@ _PACKAGES = (
     "onnxruntime-gpu",
     "openvino",
     "pycuda",
+    "pytest",
     "scikit-learn",
     "tensorrt",
     "torch",
     "triton",
 )
-
-
 _FREE = ("folder", "seconds")
 """What may change from one call to the next without making another check of it."""
+
+
+_CUT_OFF: Mapping[str, Any] = {
+    "seconds": 0.0,
+    "rows": [],
+    "refused": [],
+    "problem": "the check was cut off while it ran; the same command goes on",
+    "ended": False,
+}
+"""What is known of a part as long as it runs."""
 
 
 class PartNames(ParamType):
@@ -144,7 +155,7 @@ def main(
         check.build_space()
         folder.mkdir(parents=True, exist_ok=True)
         for name in parts:
-            _run(name, check, again)
+            _run(name, check, hardware, again)
         text = json.dumps(_document(hardware, check), indent=2)
         if out is None:
             click.echo(text)
@@ -156,23 +167,49 @@ def main(
         raise click.ClickException(f"{failure.filename}: {failure.strerror}") from failure
 
 
-def _run(name: str, check: Check, again: bool) -> None:
+def _run(name: str, check: Check, hardware: devices.Fingerprint, again: bool) -> None:
     """Run a part, unless it has ended before with the same demands; keep what it found."""
-    demands = {key: value for key, value in check.to_dict().items() if key not in _FREE}
+    demands = _demands(check, hardware)
     kept = _kept(name, check.folder)
-    if kept is not None and kept["demands"] == demands and kept["ended"] and not again:
+    same = kept is not None and kept["demands"] == demands and not again
+    if kept is not None and same and kept["ended"]:
         click.echo(f"{name}: kept from before", err=True)
         return
     click.echo(f"{name} …", err=True)
-    found = run_part(name, PARTS[name], check)
-    text = json.dumps({"demands": demands, **found}, indent=2)
-    replace_whole(_file(name, check.folder), text.encode())
+    if not same:
+        # So that the call after one that is cut off here knows what it goes on with.
+        _keep(name, check.folder, {"demands": demands, **_CUT_OFF})
+    found = run_part(name, PARTS[name], check, goes_on=same)
+    _keep(name, check.folder, {"demands": demands, **found})
     problem = f"; {found['problem']}" if found["problem"] else ""
     click.echo(
         f"{name}: {len(found['rows'])} rows, {len(found['refused'])} refusals in "
         f"{found['seconds']:g} s{problem}",
         err=True,
     )
+
+
+def _demands(check: Check, hardware: devices.Fingerprint) -> dict[str, Any]:
+    """Return what makes two calls the same check: what is asked for, and of which card and code."""
+    asked = {key: value for key, value in check.to_dict().items() if key not in _FREE}
+    return {
+        **asked,
+        "instance": hardware.instance,
+        "driver": None if hardware.card is None else hardware.card.driver,
+        **_software(),
+    }
+
+
+def _software() -> dict[str, Any]:
+    return {
+        "latbench": current_version(),
+        "python": platform.python_version(),
+        "packages": {name: there for name in _PACKAGES if (there := _version(name)) is not None},
+    }
+
+
+def _keep(name: str, folder: Path, found: Mapping[str, Any]) -> None:
+    replace_whole(_file(name, folder), json.dumps(found, indent=2).encode())
 
 
 def _file(name: str, folder: Path) -> Path:
@@ -194,10 +231,8 @@ def _document(hardware: devices.Fingerprint, check: Check) -> dict[str, Any]:
         "date": date.today().isoformat(),
         "device": check.device,
         "hardware": hardware.to_dict(),
-        "latbench": current_version(),
-        "python": platform.python_version(),
+        **_software(),
         "cuda_of_torch": _cuda_of_torch(),
-        "packages": {name: there for name in _PACKAGES if (there := _version(name)) is not None},
         "parts": {name: one for name, one in found.items() if one is not None},
         "not_run": [name for name, one in found.items() if one is None],
     }

@@ -7,13 +7,15 @@ launching, which its row then says.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import Any
 
 from benchmarks.gpu_part import Check, Row, refused
 from latbench import devices
-from latbench.errors import LatbenchError, UnavailableError
+from latbench.errors import LatbenchError
+from latbench.profiling.device_lock import device_lock
 from latbench.profiling.subjects import network_subjects
 from latbench.registry import RUNTIMES, load
 from latbench.runtimes import Runtime
@@ -28,14 +30,16 @@ _CASES = ((1, "graph"), (32, "graph"), (32, "stream"))
 _GOAL_PERCENT = 2.0
 
 
-def rows(check: Check) -> Iterator[Row]:
+def rows(check: Check, before: Sequence[Row]) -> Iterator[Row]:
     """Yield a row for each network, batch and way to launch it.
 
     Raises:
-        UnavailableError: the device is no GPU, or PyTorch or triton cannot use it.
+        UnavailableError: PyTorch or triton cannot use the device.
     """
     if devices.profile(check.device).kind != "gpu":
-        raise UnavailableError(f"do_bench times work on a GPU, and a {check.device} is none")
+        yield refused("events", f"do_bench times work on a GPU, and a {check.device} is none")
+        return
+    instance = devices.require(check.device).instance
     runtime: Runtime = load(RUNTIMES, "torch")()
     runtime.target(check.device)
     from triton.testing import do_bench  # an ImportError tells which package is missing
@@ -48,7 +52,9 @@ def rows(check: Check) -> Iterator[Row]:
         for subject in network_subjects(space, X, batch):
             case = {"network": subject.key, "batch": batch, "launch": launch}
             try:
-                yield {**case, **_compared(runtime, subject.workload, target, do_bench)}
+                with device_lock(instance, warnings.warn):
+                    found = _compared(runtime, subject.workload, target, do_bench)
+                yield {**case, **found}
             except LatbenchError as failure:
                 yield refused("events", failure, **case)
 
@@ -70,15 +76,22 @@ def _compared(runtime: Runtime, workload: Workload, target: Target, do_bench: An
         theirs.append(float(do_bench(session.begin, return_mode="median")))
     told = session.run_times()
     session.close()
-    ratio = median(a / b for a, b in zip(ours, theirs, strict=True))
     return {
-        "ours_ms": median(ours),
-        "do_bench_ms": median(theirs),
-        "ratio": ratio,
-        "ratios": [a / b for a, b in zip(ours, theirs, strict=True)],
-        "within_goal": abs(ratio - 1) <= _GOAL_PERCENT / 100,
-        "goal_percent": _GOAL_PERCENT,
+        **beside("do_bench", ours, theirs),
         "hidden": hidden,
         # Of warm runs, each launched as in a user's program.
         "enqueue_bound": None if told is None else told.enqueue_bound,
+    }
+
+
+def beside(other: str, ours_ms: Sequence[float], theirs_ms: Sequence[float]) -> Row:
+    """Return what our times are to those of ``other``, taken in turns: one of each a turn."""
+    ratios = [a / b for a, b in zip(ours_ms, theirs_ms, strict=True)]
+    return {
+        "ours_ms": median(ours_ms),
+        f"{other}_ms": median(theirs_ms),
+        "ratio": median(ratios),
+        "ratios": ratios,
+        "within_goal": abs(median(ratios) - 1) <= _GOAL_PERCENT / 100,
+        "goal_percent": _GOAL_PERCENT,
     }

@@ -1,7 +1,9 @@
 """One part of the check of a device, in a process of its own: it may crash or hang alone.
 
-A part is a module with a function ``rows(check)`` that yields rows as they are found. They are
-written down one by one, so that what a crash interrupts is not lost.
+A part is a module with a function ``rows(check, before)`` that yields rows as they are found. They
+are written down one by one, so that what a crash interrupts is not lost: ``before`` are those that
+an earlier call of the same check had written when it was cut off. What the part yields is all that
+there is of it, so it yields again what it takes from them.
 """
 
 from __future__ import annotations
@@ -14,13 +16,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import latbench
+from latbench import devices
 from latbench.cli.output import plain
 from latbench.errors import LatbenchError
 from latbench.spaces import SearchSpace
@@ -104,14 +107,16 @@ def unfinished(what: str, **where: Any) -> Row:
     return {**refused(what, reason, **where), "unfinished": True}
 
 
-def run_part(name: str, module: str, check: Check) -> dict[str, Any]:
+def run_part(name: str, module: str, check: Check, goes_on: bool = False) -> dict[str, Any]:
     """Run the part ``module`` in a process, and return what it found as JSON values.
 
     ``rows`` and ``refused`` hold what it yielded; ``problem`` tells how the process ended, if not
     by itself, and ``ended`` whether all was done. What it said is in ``NAME.log`` in the folder.
+    Where the check ``goes_on``, the part is given what the call before this one had found.
     """
     rows, log = check.folder / f"{name}.jsonl", check.folder / f"{name}.log"
-    rows.write_text("", encoding="utf-8")
+    if not goes_on:
+        rows.unlink(missing_ok=True)
     start = time.monotonic()
     with log.open("wb") as said:
         child = subprocess.Popen(
@@ -119,14 +124,19 @@ def run_part(name: str, module: str, check: Check) -> dict[str, Any]:
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env={
+                **os.environ,
+                # Of two cards of a model, all parts take the one whose name the rows bear.
+                **devices.showing_only(check.device, os.environ),
+                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            },
             # Ctrl-C comes from here, so that what the part started can be ended in order.
             start_new_session=True,
         )
         problem = _end_of(child, check.seconds)
     if problem is not None and (words := _last_line(log)):
         problem += f"; it said last: {words}"
-    found = [json.loads(line) for line in rows.read_text(encoding="utf-8").splitlines()]
+    found = _written(rows)
     return {
         "seconds": round(time.monotonic() - start, 1),
         "rows": [row for row in found if "refused" not in row],
@@ -134,6 +144,14 @@ def run_part(name: str, module: str, check: Check) -> dict[str, Any]:
         "problem": problem,
         "ended": problem is None and not any(row.get("unfinished") for row in found),
     }
+
+
+def _written(path: Path) -> list[Row]:
+    """Return the rows in the file; a last one that a crash cut off is none."""
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def _end_of(child: subprocess.Popen[bytes], seconds: float) -> str | None:
@@ -164,11 +182,12 @@ def _last_line(log: Path) -> str:
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
-def _rows(module: str, check: Check) -> Iterator[Row]:
+def _rows(module: str, check: Check, before: Sequence[Row]) -> Iterator[Row]:
     try:
-        yield from import_module(module).rows(check)
+        yield from import_module(module).rows(check, before)
     except (LatbenchError, ImportError) as failure:
-        yield refused(module.rpartition(".")[2], failure)
+        # What is missing may be there when the command is next given.
+        yield {**refused(module.rpartition(".")[2], failure), "unfinished": True}
 
 
 def main() -> None:
@@ -177,8 +196,9 @@ def main() -> None:
     check = Check.from_dict(json.loads(text))
     # Who starts this in the background has it ignore Ctrl-C, by which it is ended in order.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    with open(path, "a", encoding="utf-8", buffering=1) as file:
-        for row in _rows(module, check):
+    before = _written(Path(path))
+    with open(path, "w", encoding="utf-8", buffering=1) as file:
+        for row in _rows(module, check, before):
             file.write(json.dumps(plain(row), allow_nan=False) + "\n")
 
 

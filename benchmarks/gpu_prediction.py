@@ -6,7 +6,7 @@ What the store of the check holds is not measured again, so a part that was stop
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from benchmarks.gpu_part import Check, Row, refused, unfinished
 from benchmarks.predicting import scored
@@ -25,8 +25,10 @@ _ON_GPUS = (("clock", "gpu"), ("launch", "graph"))
 """On a GPU its own time: the host's launches would be nearly all there is of a small block."""
 
 
-def rows(check: Check) -> Iterator[Row]:
+def rows(check: Check, before: Sequence[Row]) -> Iterator[Row]:
     """Yield what was measured, then the scores of each predictor on the networks left out.
+
+    What an earlier call measured is in the store.
 
     Raises:
         UnavailableError: PyTorch cannot use the device.

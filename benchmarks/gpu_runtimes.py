@@ -7,20 +7,21 @@ faster step by step, and the engines that a network can be exported to.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from benchmarks.gpu_part import Check, Row, refused, unfinished
-from latbench.errors import LatbenchError
+from latbench.errors import LatbenchError, UnavailableError
+from latbench.profiling.process import LocalExecutor, Report, Task
 from latbench.profiling.subjects import network_subjects
 from latbench.profiling.sweep import Instance
 from latbench.spaces import SearchSpace
 from latbench.spaces.graph import IntArray
 from latbench.target import Target
-from latbench.workflows.profile import Wanted, profile
+from latbench.workflows.profile import Profiled, Wanted, profile
 from latbench.workflows.setting import Setting
 
 _OPTION = "mb6k3"
@@ -54,41 +55,70 @@ _WAYS = (
 )
 
 
-def rows(check: Check) -> Iterator[Row]:
-    """Yield a row for each way and batch; speed-ups are over PyTorch FP32 at the same batch."""
+class _Blaming:
+    """Runs tasks on this machine, and keeps the target of the one that could not be run."""
+
+    def __init__(self) -> None:
+        self._here = LocalExecutor()
+        self.blamed: Target | None = None
+
+    def run(self, task: Task, report: Report) -> str | None:
+        try:
+            return self._here.run(task, report)
+        except UnavailableError:
+            self.blamed = task.target
+            raise
+
+
+def rows(check: Check, before: Sequence[Row]) -> Iterator[Row]:
+    """Yield a row for each way and batch; speed-ups are over PyTorch FP32 at the same batch.
+
+    What an earlier call measured is in the store.
+    """
     space = check.build_space()
     for batch in check.batches:
         yield from _side_by_side(check, space, batch)
 
 
 def _side_by_side(check: Check, space: SearchSpace, batch: int) -> Iterator[Row]:
-    titles, targets = [], []
+    here: dict[str, tuple[Target, Instance]] = {}
     for way in _WAYS:
         try:
-            targets.append(way.here(check.device, batch))
+            here[way.title] = way.here(check.device, batch)
         except LatbenchError as failure:
             yield refused(way.title, failure, batch=batch)
-        else:
-            titles.append(way.title)
-    if not targets:
-        return
     start, budget_s = time.monotonic(), check.budget_s / len(check.batches)
-    with check.store() as store:
-        found = profile(
-            store,
-            targets,
-            Wanted(space),
-            prepared={batch: network_subjects(space, network(space)[np.newaxis], batch)},
-            protocol=check.protocol,
-            budget_s=budget_s,
-        )
+    subjects = network_subjects(space, network(space)[np.newaxis], batch)
+    found = Profiled([])
+    while here:
+        executor = _Blaming()
+        try:
+            with check.store() as store:
+                found = profile(
+                    store,
+                    list(here.values()),
+                    Wanted(space),
+                    prepared={batch: subjects},
+                    protocol=check.protocol,
+                    budget_s=budget_s - (time.monotonic() - start),
+                    executor=executor,
+                )
+            break
+        except UnavailableError as failure:
+            # Some tell only once they start that they do not work; the others need not wait.
+            blamed = [title for title, (target, _) in here.items() if target == executor.blamed]
+            if not blamed:
+                raise
+            for title in blamed:
+                del here[title]
+                yield refused(title, failure, batch=batch)
     if time.monotonic() - start > budget_s:
         yield unfinished("runtimes", batch=batch)
     for failed in found.failed:
         yield refused(failed["runtime"], failed["reason"], batch=batch)
-    for title, row in zip(titles, found.rows, strict=True):
+    for title, row in zip(here, found.rows, strict=True):
         if row["latency_ms"] is not None:
-            yield {"way": title, **(row if titles[0] == _WAYS[0].title else _plain(row))}
+            yield {"way": title, **(row if _WAYS[0].title in here else _plain(row))}
 
 
 def _plain(row: Mapping[str, Any]) -> Row:

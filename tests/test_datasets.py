@@ -4,7 +4,8 @@ import json
 import os
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,20 @@ GREATEST_BYTES = 1_000_000
 NAME = "digits-mobilenet-cpu-onnxruntime"
 NETWORKS, REPEATS = 12, 8
 FACTS = {"name": "A processor", "host": {"physical_cores": 2, "memory_bytes": 2**33}}
+H200 = {
+    **FACTS,
+    "name": "NVIDIA H200",
+    "card": {
+        "memory_bytes": 140 * 2**30,
+        "driver": "570.1",
+        "power_limit_w": 700.0,
+        "max_sm_clock_mhz": 1980.0,
+        "compute_capability": "9.0",
+        "ecc": "Enabled",
+        "mig": None,
+    },
+}
+BY_EVENTS = Target("h200", "torch", "2.9", options=(("clock", "gpu"), ("launch", "graph")))
 ALL: dict[str, Any] = {"campaign": None, "statuses": STATUSES, "origin": True}
 
 Add = Callable[..., None]
@@ -85,10 +100,13 @@ def add(store: Store, space: SearchSpace) -> Add:
         seed: int = 0,
         failed: int = 0,
         shared: bool = False,
+        target: Target | None = None,
+        cards: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         rng = np.random.default_rng(threads)
-        target = Target("cpu", runtime, "1.0", threads=threads)
-        store.add_instance(InstanceRow(instance, "cpu", FACTS))
+        target = target or Target("cpu", runtime, "1.0", threads=threads)
+        facts = FACTS if target.device == "cpu" else H200
+        store.add_instance(InstanceRow(instance, target.device, facts))
         store.add_target(target)
         X = draw(space, NETWORKS, seed)
         block_ms = {block.key: 0.1 + 0.01 * place for place, block in enumerate(space.blocks)}
@@ -124,6 +142,7 @@ def add(store: Store, space: SearchSpace) -> Add:
                     "latbench": "0.1.0",
                     "load": [0.5, 0.4, 0.3],
                     "packages": {"onnx": "1"},
+                    **({"card": dict(cards[number % len(cards)])} if cards else {}),
                 },
                 created=1.7e9 + number,
             )
@@ -196,6 +215,55 @@ def test_a_card_says_how_it_was_measured(folder: Path) -> None:
     assert "openvino" not in text
 
 
+def test_a_card_tells_of_the_graphics_card(
+    store: Store, space: SearchSpace, add: Add, tmp_path: Path
+) -> None:
+    """What it is, and what its driver said while it was measured, over all measurements."""
+    state = {
+        "driver": "570.1",
+        "sm_clock_mhz": 1900,
+        "sm_clock_set_mhz": 1980,
+        "temperature_c": 40,
+        "power_cap_w": 700.0,
+        "slowdowns": [],
+    }
+    slowed = {**state, "sm_clock_mhz": 1700, "slowdowns": ["software power cap"]}
+    add(target=BY_EVENTS, cards=[state, slowed])
+    datasets.write(datasets.collect(store, space, "torch"), store, tmp_path / NAME)
+    text = (tmp_path / NAME / "README.md").read_text(encoding="utf-8")
+    rows = len(space.blocks) + NETWORKS + REPEATS
+    for line in (
+        "name | NVIDIA H200",
+        "compute capability | 9.0",
+        "memory of the card | 140 GiB",
+        "highest clock of the card | 1980 MHz",
+        "error correction (ECC) | Enabled",
+        "driver | 570.1",
+        "power cap | 700 W",
+        "clock set for applications | 1980 MHz",
+        "clock of the card in MHz | least 1700, median 18",
+        "temperature in °C | least 40, median 40, greatest 40",
+        f"what slowed the card | software power cap ({rows // 2} of {rows})",
+    ):
+        assert f"\n| {line}" in text
+    options = "--runtime-option clock=gpu --runtime-option launch=graph"
+    assert f"--device h200 --runtime torch {options}\n" in text
+    assert "state of the card" not in text
+
+
+def test_a_card_that_nothing_reads_says_why(
+    store: Store, space: SearchSpace, add: Add, tmp_path: Path
+) -> None:
+    """Its driver is known without NVML, and the rest is not told."""
+    add(target=BY_EVENTS, cards=[{"untold": "NVML does not start", "driver": "570.1"}])
+    datasets.write(datasets.collect(store, space, "torch"), store, tmp_path / NAME)
+    text = (tmp_path / NAME / "README.md").read_text(encoding="utf-8")
+    assert "\n| driver | 570.1 |" in text
+    assert "\n| power cap | not told |" in text
+    assert "\n| what slowed the card | not told |" in text
+    assert "\n| state of the card | not told: NVML does not start |" in text
+
+
 def test_notes_stay(folder: Path) -> None:
     """What somebody wrote below the card is kept when the card is written anew."""
     card = folder / "README.md"
@@ -254,6 +322,23 @@ def test_networks_may_share_a_workload(
     assert "- 1 network stands for several architectures" in text
 
 
+def test_targets_are_chosen_by_precision_and_options(
+    store: Store, space: SearchSpace, add: Add
+) -> None:
+    """A runtime may have been measured in other ways too; what is not meant is left out."""
+    others = [Target("h200", "torch", "2.9"), replace(BY_EVENTS, precision="amp")]
+    for target in (BY_EVENTS, *others):
+        add(target=target)
+    every = datasets.collect(store, space, "torch")
+    assert set(every["target_key"]) == {target.key for target in (BY_EVENTS, *others)}
+    by_events = datasets.collect(store, space, "torch", options={"clock": "gpu"})
+    assert set(by_events["target_key"]) == {BY_EVENTS.key, others[1].key}
+    one = datasets.collect(store, space, "torch:fp32", options={"clock": "gpu"})
+    assert set(one["target_key"]) == {BY_EVENTS.key}
+    with pytest.raises(MissingMeasurementsError, match="on torch, clock=host, but on: h200, torch"):
+        datasets.collect(store, space, "torch", options={"clock": "host"})
+
+
 def test_machines_are_not_mixed(store: Store, space: SearchSpace, add: Add) -> None:
     """Of several machines one is chosen."""
     add()
@@ -268,7 +353,7 @@ def test_machines_are_not_mixed(store: Store, space: SearchSpace, add: Add) -> N
 def test_nothing_is_no_data_set(store: Store, space: SearchSpace, add: Add) -> None:
     """The runtimes that there are are told."""
     add()
-    with pytest.raises(MissingMeasurementsError, match="on torch, but on: onnxruntime"):
+    with pytest.raises(MissingMeasurementsError, match="on torch, but on: cpu, onnxruntime 1"):
         datasets.collect(store, space, "torch")
 
 
@@ -301,7 +386,9 @@ def test_the_command_line(
     add()
     monkeypatch.setattr(datasets, "FOLDER", tmp_path / "datasets")
     url = f"sqlite:///{tmp_path / 'measured.db'}"
-    options = ["--space", "digits-mobilenet", "--runtime", "onnxruntime"]
+    add(target=Target("cpu", "onnxruntime", "1.0", options=(("graph", "off"),)))
+    options = ["--space", "digits-mobilenet", "--runtime", "onnxruntime:fp32"]
+    options += ["--runtime-option", "graph=off"]
     made = CliRunner().invoke(datasets.main, [url, NAME, *options])
     assert made.exit_code == 0, made.output
     assert made.output.startswith(f"datasets/{NAME}: ")
