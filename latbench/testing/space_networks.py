@@ -169,6 +169,29 @@ class SpaceNetworkChecks(SpaceFixtures):
             images = _images(space, 2)
             torch.testing.assert_close(supernet(images, x), network(images))
 
+    def test_one_hot_weights_are_a_path(self, space: SearchSpace, X: IntArray) -> None:
+        """Mixed by weights of one and zero, the supernet computes what it does along the path."""
+        import torch
+        from torch.nn import functional as F
+
+        drawn = space.sample(np.random.default_rng(15), 100)
+        live, _ = space.graph.live(drawn)
+        unfed = space.graph.read(drawn) & ~live
+        most_unfed = drawn[unfed.sum(axis=1).argmax()]
+        supernet = space.supernet(seed=5)
+        _train(supernet)
+        images = _images(space, 4)
+        for x in (*X, most_unfed):
+            weights = [
+                F.one_hot(torch.tensor(int(chosen)), size).float()
+                for chosen, size in zip(x, space.sizes, strict=True)
+            ]
+            # Statistics of small batches make much of what rounding does.
+            for training, tolerance in ((False, 1e-5), (True, 1e-2)):
+                supernet.train(training)
+                mixed, path = supernet.mixed(images, weights), supernet(images, x)
+                torch.testing.assert_close(mixed, path, rtol=tolerance, atol=tolerance)
+
     def test_the_supernet_trains_at_another_image_size(
         self, space: SearchSpace, X: IntArray
     ) -> None:

@@ -48,6 +48,18 @@ class Alpha(nn.Module):
         """Return the logarithms of the chances, exact where a chance is too small for a float."""
         return [logits.log_softmax(-1) for logits in self.logits]
 
+    def log_chance(self, X: IntArray) -> Tensor:
+        """Return the logarithm of the chance of each canonical architecture ``X``, with a gradient.
+
+        Of shape (n,). Choices that do not matter in an architecture have no part in it.
+        """
+        device = self.logits[0].device
+        drawn, active = torch.from_numpy(X).to(device), torch.from_numpy(self.space.active(X))
+        each = [row[drawn[:, column]] for column, row in enumerate(self.log_chances())]
+        # Not multiplied by 0: the logarithm of a chance of 0 is minus infinity.
+        zero = torch.zeros((), device=device)
+        return torch.where(active.to(device), torch.stack(each, 1), zero).sum(1)
+
     def mixing(self) -> list[Tensor]:
         """Return the weights of the options of each choice in a mixed forward, (options,)."""
         return self.probabilities()

@@ -89,7 +89,8 @@ class DARTS(OneShotSearcher):
         validation = state.validation.draw()
         alphas = list(state.alpha.parameters())
         if self.order == 1:
-            loss = self._loss(*validation)
+            with untracked(state.supernet):
+                loss = self._loss(*validation)
             state.follow(loss, torch.autograd.grad(loss, alphas, materialize_grads=True))
             return
         with untracked(state.supernet):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from latbench.spaces.mixing import untracked
 from latbench_search.annealed import Annealed
 
 
@@ -12,8 +13,8 @@ class FBNet(Annealed):
     """Trains weights and chances in turn on Gumbel-softmax mixtures that grow harder.
 
     The temperature falls exponentially from ``hot`` at the first step to ``cold`` at the last. The
-    latency is the exact mean under the chances, of which the paper's, that of the mixture, is a
-    sample.
+    latency is the exact mean under the chances. The paper's is that of the mixture, whose mean is
+    another one as long as the mixture is soft.
     """
 
     kind = "fbnet"
@@ -61,6 +62,8 @@ class FBNet(Annealed):
     def _learn_architecture(self, images: Tensor, labels: Tensor) -> None:
         state = self.state
         images, labels = state.validation.draw()
-        loss = state.losses(state.supernet.mixed(images, self._sample()), labels).mean()
+        with untracked(state.supernet):
+            logits = state.supernet.mixed(images, self._sample())
+        loss = state.losses(logits, labels).mean()
         alphas = list(state.alpha.parameters())
         state.follow(loss, torch.autograd.grad(loss, alphas, materialize_grads=True))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from latbench.spaces.architectures import FloatArray
-from latbench.spaces.graph import IntArray
+from latbench.spaces.graph import BoolArray, IntArray
 
 # Of Adam (Kingma and Ba, arXiv 1412.6980); without momentum, because an option that was not drawn
 # must not go on moving.
@@ -46,7 +46,7 @@ class Policy:
         X: IntArray = np.minimum(passed, at_most)
         return X
 
-    def gradient(self, X: IntArray, advantages: FloatArray) -> FloatArray:
+    def gradient(self, X: IntArray, active: BoolArray, advantages: FloatArray) -> FloatArray:
         """Return the mean of ``advantage * d log p(x) / d logits``, (choices, most options).
 
         Its mean over architectures drawn from this policy is the gradient of the mean reward,
@@ -54,10 +54,12 @@ class Policy:
 
         Args:
             X: architectures (n, choices).
+            active: which choices matter in each, (n, choices); of the others it has not told.
             advantages: reward of each less a baseline, (n,).
         """
         drawn = X[:, :, np.newaxis] == np.arange(self._there.shape[1])
-        along: FloatArray = np.tensordot(advantages, drawn - self.probabilities, axes=1) / len(X)
+        slopes = (drawn - self.probabilities) * active[:, :, np.newaxis]
+        along: FloatArray = np.tensordot(advantages, slopes, axes=1) / len(X)
         return np.where(self._there, along, 0.0)
 
     def step(self, gradient: FloatArray, rate: float) -> None:

@@ -14,6 +14,7 @@ from latbench.hooks.penalties import latency_reward
 from latbench.one_shot_searcher import OneShotSearcher
 from latbench.spaces.architectures import FloatArray
 from latbench.spaces.graph import IntArray
+from latbench.spaces.mixing import untracked
 from latbench.spaces.options import whole
 from latbench.training.alpha import Alpha, draw
 from latbench.training.task import SearchTask
@@ -34,7 +35,8 @@ class ProxylessNAS(OneShotSearcher):
       its candidate gives with the gradient of the sum; that of the chances is taken for the gates'
       (equation 4). Candidates that were not drawn run without gradients.
     - ``two``: only two candidates of each place run, drawn without replacement, and share their
-      joint chance anew; all other chances stay as they are (section 3.2).
+      joint chance anew; all other chances stay as they are (section 3.2), but for what a
+      ``weight_decay`` moves.
     - ``reinforce``: a policy gradient from the rewards of several drawn networks, with the
       latency in the reward (section 3.3.2) instead of a penalty.
 
@@ -125,7 +127,8 @@ class ProxylessNAS(OneShotSearcher):
     def _learn_architecture(self, images: Tensor, labels: Tensor) -> None:
         images, labels = self.state.validation.draw()
         learn = {"full": self._full, "two": self._two, "reinforce": self._reinforce}
-        learn[self.mode](images, labels)
+        with untracked(self.state.supernet):
+            learn[self.mode](images, labels)
 
     def _full(self, images: Tensor, labels: Tensor) -> None:
         state = self.state
@@ -196,9 +199,7 @@ class ProxylessNAS(OneShotSearcher):
         baseline = state.memory.get("baseline", mean)
         advantages = torch.tensor(rewards) - baseline
         state.memory["baseline"] = self.decay * baseline + (1 - self.decay) * mean
-        drawn = torch.from_numpy(X).to(task.device)
-        log_chances = state.alpha.log_chances()
-        log_chance = torch.stack([row[drawn[:, c]] for c, row in enumerate(log_chances)]).sum(0)
+        log_chance = state.alpha.log_chance(X)
         loss = -(advantages.to(log_chance) * log_chance).mean()
         alphas = list(state.alpha.parameters())
         state.note("reward", torch.tensor(mean))

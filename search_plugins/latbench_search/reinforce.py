@@ -21,6 +21,11 @@ class Reinforce(DiscreteSearcher):
     a moving baseline that is updated after its use. The reward is the score. What is over the limit
     is drawn anew, so the latency needs no weight in it. After every ``batch`` scores the policy
     takes a step; all of it follows from the scores told, so a search that is resumed has it again.
+
+    The step takes all that was scored for plain draws of the policy, which it is not: what was
+    asked for before, or is over the limit, is drawn anew, and where too little is new, neighbours
+    of what was asked for are scored instead. So the step follows the policy gradient only as long
+    as next to nothing is refused.
     """
 
     kind = "reinforce"
@@ -64,7 +69,8 @@ class Reinforce(DiscreteSearcher):
         if math.isnan(self._baseline):
             self._baseline = float(rewards.mean())
         X = np.array([trial.x for trial in told])
-        self._policy.step(self._policy.gradient(X, rewards - self._baseline), self.rate)
+        active = self.task.space.active(X)
+        self._policy.step(self._policy.gradient(X, active, rewards - self._baseline), self.rate)
         self._baseline = self.decay * self._baseline + (1 - self.decay) * float(rewards.mean())
         self._learned += self.batch
 

@@ -182,9 +182,10 @@ class UNAS(OneShotSearcher):
         count = min(len(images), len(others))
         batches = (images[:count], labels[:count], others[:count], other_labels[:count])
         samples = self._sample(*((count,) if self.draws == "images" else ()))
-        with torch.no_grad(), untracked(self.state.supernet):
-            hard = self._loss([one.hard for one in samples], *batches)
-        relaxed = self._loss([one.relaxed for one in samples], *batches)
+        with untracked(self.state.supernet):
+            with torch.no_grad():
+                hard = self._loss([one.hard for one in samples], *batches)
+            relaxed = self._loss([one.relaxed for one in samples], *batches)
         log_chance = torch.stack([one.log_chance for one in samples]).sum(0)
         self.state.note("architecture_loss", hard.mean())
         self._note_variance("loss_variance_left", hard, relaxed)

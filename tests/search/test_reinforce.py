@@ -36,24 +36,36 @@ def chances(policy: Policy, X: IntArray) -> FloatArray:
 def skewed() -> Policy:
     """Return a policy of unequal chances."""
     policy = Policy(SIZES)
-    policy.step(policy.gradient(EVERY[::5], np.arange(len(EVERY[::5]), dtype=float) - 1.0), 0.7)
+    some = EVERY[::5]
+    advantages = np.arange(len(some), dtype=float) - 1.0
+    policy.step(policy.gradient(some, np.ones(some.shape, dtype=bool), advantages), 0.7)
     return policy
 
 
+@pytest.mark.parametrize("conditional", [False, True])
 @pytest.mark.parametrize("baseline", [0.0, 1.3])
-def test_the_gradient_is_unbiased(baseline: float) -> None:
-    """Its mean, over all architectures by their chance, is the slope of the mean reward."""
+def test_the_gradient_is_unbiased(baseline: float, conditional: bool) -> None:
+    """Its mean, over all architectures by their chance, is the slope of the mean reward.
+
+    Also where the last choice matters beside one option of the first alone.
+    """
     policy = skewed()
+    active = np.ones(EVERY.shape, dtype=bool)
+    active[:, -1] = (EVERY[:, 0] == 0) | (not conditional)
+    canonical = np.where(active, EVERY, 0)
+    rewards = rewarded(canonical)
     mean = sum(
-        chance * policy.gradient(x[np.newaxis], rewarded(x[np.newaxis]) - baseline)
-        for chance, x in zip(chances(policy, EVERY), EVERY, strict=True)
+        chance * policy.gradient(x[np.newaxis], matters[np.newaxis], reward[np.newaxis] - baseline)
+        for chance, x, matters, reward in zip(
+            chances(policy, EVERY), canonical, active, rewards, strict=True
+        )
     )
     for choice, size in enumerate(SIZES):
         for option in range(size):
             values = []
             for shift in (1e-6, -1e-6):
                 policy.logits[choice, option] += shift
-                values.append(chances(policy, EVERY) @ rewarded(EVERY))
+                values.append(chances(policy, EVERY) @ rewards)
                 policy.logits[choice, option] -= shift
             slope = (values[0] - values[1]) / 2e-6
             assert mean[choice, option] == pytest.approx(slope, abs=1e-6)

@@ -130,3 +130,19 @@ def test_within_the_limit_the_most_likely_stays(small: SearchSpace) -> None:
     rng = np.random.default_rng(3)
     found = likely_within(task, chances, small.sample(rng, 1)[0], rng)
     np.testing.assert_array_equal(found, most_likely(small, chances))
+
+
+def test_choices_that_do_not_matter_have_no_part_in_the_gradient() -> None:
+    """An edge that is not taken teaches nothing; all else is as it is with arrays."""
+    cells = latbench.space("darts")
+    alpha = Alpha(cells, np.random.default_rng(0), deviation=1.0)
+    X = cells.sample(np.random.default_rng(1), 8)
+    found = alpha.log_chance(X)
+    np.testing.assert_allclose(
+        found.detach().numpy(), log_chance(cells, alpha.chances(), X), rtol=1e-4
+    )
+    idle = ~cells.active(X[:1])[0]
+    assert idle.any()
+    idle |= np.array(cells.sizes) == 1  # there is nothing to learn
+    slopes = torch.autograd.grad(found[0], list(alpha.parameters()), materialize_grads=True)
+    assert [not slope.any() for slope in slopes] == idle.tolist()
