@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,16 +24,17 @@ from latbench.errors import UsageError
 from latbench.workflows.setting import Setting, choice_of
 
 if TYPE_CHECKING:
-    from latbench.spaces import SearchSpace
-    from latbench.target import Target
+    from latbench.spaces.table import TableSpace
     from latbench.workflows.fit import Examples, Fitted
+    from latbench.workflows.tables import Table
 
 _SHOWN = ("mape", "bias", "rmse_ms", "within_1", "within_5", "within_10", "spearman", "kendall")
+_NEEDED = "--table needs --latency-column L, and --arch-column A or --arch-columns A,B,…"
 
 
 @click.command(name="fit-predictor")
 @space_options
-@click.option("--kind", metavar="K", help="Predictor.  [default: lut; ridge with --arch-columns]")
+@click.option("--kind", metavar="K", help="Predictor.  [default: lut; ridge on columns]")
 @click.option(
     "--param",
     "params",
@@ -110,7 +111,7 @@ def fit_predictor(
     from latbench.workflows import fit as workflow
     from latbench.workflows.predictors import default_folder
 
-    kind = kind or ("ridge" if arch_columns else "lut")
+    kind = kind or ("ridge" if arch_columns or space.name == "table" else "lut")
     # An unknown kind is said before anything is read.
     uses_tables: bool = registry.load(registry.PREDICTORS, kind).uses_tables
     if sources and not uses_tables:
@@ -121,10 +122,19 @@ def fit_predictor(
                 "--arch-column, --arch-columns and --latency-column go with --table F.csv"
             )
         examples = _from_store(space, setting, uses_tables, sources)
+        folder = default_folder(examples.space, examples.target, kind)
     else:
-        columns = _columns(space, arch_column, arch_columns, latency_column)
-        examples = _from_table(setting, table_path, columns, latency_unit, sources)
-    folder = out or default_folder(examples.space, examples.target, kind)
+        if latency_column is None:
+            raise UsageError(_NEEDED)
+        rows = _read(
+            table_path, space, arch_column, arch_columns, latency_column, latency_unit, sources
+        )
+        examples = _of_table(setting, table_path, rows)
+        origin = (table_path.stem, latency_column)
+        folder = default_folder(examples.space, examples.target, kind, origin)
+    for sentence in examples.notes:
+        note(sentence)
+    folder = out or folder
     result = workflow.fit_predictor(
         examples,
         kind,
@@ -149,7 +159,7 @@ def fit_predictor(
         "spread": result.spread,
         "target": examples.target.to_dict(),
         "out": str(folder),
-        "notes": result.notes,
+        "notes": [*examples.notes, *result.notes],
     }
     emit(document, lambda console: _render(console, kind, result))
 
@@ -159,35 +169,52 @@ def _public(words: list[str]) -> list[str]:
     return ["…" if "/" in word or "\\" in word else word for word in words]
 
 
-@dataclass(frozen=True)
-class _Columns:
-    """Which columns of a table hold what; the space is None where the columns make it."""
-
-    space: SearchSpace | None
-    architecture: tuple[str, ...]
-    latency: str
-
-
-def _columns(
+def _read(
+    path: Path,
     space: SpaceRequest,
     arch_column: str | None,
     arch_columns: str | None,
-    latency_column: str | None,
-) -> _Columns:
-    if latency_column is None or (arch_column is None) == (arch_columns is None):
+    latency_column: str,
+    unit: str,
+    sources: tuple[str, ...],
+) -> Table:
+    from latbench.workflows.tables import read_columns, read_table
+
+    named = (arch_column is not None) + (arch_columns is not None)
+    if named > 1 or (named == 0 and not _describes(space)):
+        raise UsageError(_NEEDED)
+    if arch_column is not None:
+        return read_table(path, space.build(), arch_column, latency_column, unit, sources)
+    return read_columns(path, _columns(space, arch_columns), latency_column, unit, sources)
+
+
+def _describes(space: SpaceRequest) -> bool:
+    """Return whether a space is asked for that says by itself which columns it reads."""
+    return space.name == "table" and bool(space.options)
+
+
+def _columns(asked: SpaceRequest, arch_columns: str | None) -> Sequence[str] | TableSpace:
+    """Return the columns that make a space, or the space that knows its columns."""
+    from latbench.spaces.table import TableSpace
+    from latbench.workflows.table_columns import columns_of
+
+    if asked.given and asked.name != TableSpace.name:
         raise UsageError(
-            "--table needs --latency-column L, and --arch-column A or --arch-columns A,B,…"
-        )
-    if arch_columns is None:
-        assert arch_column is not None
-        return _Columns(space.build(), (arch_column,), latency_column)
-    if space.given and space.name != "table":
-        raise UsageError(
-            f"--arch-columns make a space of their own, and --space {space.name} names another; "
+            f"--arch-columns make a space of their own, and --space {asked.name} names another; "
             "leave one out"
         )
-    names = tuple(name.strip() for name in arch_columns.split(",") if name.strip())
-    return _Columns(None, names, latency_column)
+    names = [name.strip() for name in (arch_columns or "").split(",") if name.strip()]
+    if not _describes(asked):
+        return names
+    space = asked.build()
+    assert isinstance(space, TableSpace)
+    known = columns_of(space)
+    if arch_columns is not None and set(names) != set(known):
+        raise UsageError(
+            f"--arch-columns name {', '.join(names)}, and the columns of --space table are "
+            f"{', '.join(known)}; name the same, or leave --arch-columns out"
+        )
+    return space
 
 
 def _from_store(
@@ -201,12 +228,10 @@ def _from_store(
         targets = setting.all_stored(store, space.spec, "network")
         found = measured(store, space, targets[0])
         others = other_targets(store, space, found.target, sources) if uses_tables else {}
-    for sentence in (*choice_of(targets), *found.notes()):
-        note(sentence)
+    notes = [*choice_of(targets), *found.notes()]
     for name, source in others.items():
         note(f"learns from {len(source.y)} networks on {name}")
-        for sentence in source.notes():
-            note(f"{name}: {sentence}")
+        notes += [f"{name}: {sentence}" for sentence in source.notes()]
     return Examples(
         space,
         found.target,
@@ -216,46 +241,24 @@ def _from_store(
         found.noise_mape,
         f"and {len(found.blocks)} blocks, measured by latbench on {found.target.label}",
         {name: (source.X, source.y) for name, source in others.items()},
+        notes,
     )
 
 
-def _from_table(
-    setting: Setting, path: Path, columns: _Columns, unit: str, sources: tuple[str, ...]
-) -> Examples:
+def _of_table(setting: Setting, path: Path, rows: Table) -> Examples:
     from latbench.workflows.fit import Examples
-    from latbench.workflows.tables import read_columns, read_table
+    from latbench.workflows.table_target import stated
 
-    if columns.space is None:
-        rows = read_columns(path, columns.architecture, columns.latency, unit, sources)
-    else:
-        (text,) = columns.architecture
-        rows = read_table(path, columns.space, text, columns.latency, unit, sources)
-    for sentence in rows.notes():
-        note(sentence)
     return Examples(
         rows.space,
-        _of_table(setting),
+        stated(setting),
         rows.X,
         rows.y,
         None,
         rows.noise_mape,
         f"in the table {path.name}",
         rows.sources,
-    )
-
-
-def _of_table(setting: Setting) -> Target:
-    """Return the target that a table was measured on, as far as the options tell."""
-    from latbench.target import Target
-
-    return Target(
-        device=setting.device,
-        runtime=setting.runtime or "unknown",
-        runtime_version="unknown",
-        precision=setting.precision,
-        batch=setting.batch,
-        threads=setting.threads,
-        options=setting.runtime_options,
+        rows.notes(),
     )
 
 

@@ -79,7 +79,7 @@ def predict(
         raise UsageError("give one of --arch F.json, --table F.csv --arch-column A, --sample N")
     predictor = load_asked(folder, setting) if target_given() else Predictor.load(folder)
     space = space_of(predictor)
-    X = _architectures(space, archs, table_path, arch_column, sample, seed)
+    X, found = _architectures(space, archs, table_path, arch_column, sample, seed)
     nominal = min(_COVERAGE, predictor.max_coverage)
     latency = predictor.predict(X, strict=strict)
     low, high = predictor.predict_interval(X, nominal)
@@ -98,7 +98,7 @@ def predict(
         for place, x in enumerate(X)
     ]
     target = target_of(predictor)
-    notes = cautions(predictor, X)
+    notes = [*found, *cautions(predictor, X)]
     for sentence in notes:
         note(sentence)
     document = {
@@ -121,15 +121,16 @@ def _architectures(
     arch_column: str | None,
     sample: int | None,
     seed: int,
-) -> IntArray:
+) -> tuple[IntArray, list[str]]:
+    """Return the architectures, and what is to be told of the table that they stand in."""
     from latbench.spaces.table import TableSpace
     from latbench.workflows.architectures import draw, read
     from latbench.workflows.tables import read_columns, read_table
 
     if archs:
-        return read(space, archs)
+        return read(space, archs), []
     if sample is not None:
-        return draw(space, sample, seed)
+        return draw(space, sample, seed), []
     assert table_path is not None
     if isinstance(space, TableSpace):
         if arch_column is not None:
@@ -142,6 +143,4 @@ def _architectures(
         raise UsageError("--table needs --arch-column A")
     else:
         rows = read_table(table_path, space, arch_column)
-    for sentence in rows.notes():
-        note(sentence)
-    return rows.X
+    return rows.X, rows.notes()

@@ -131,7 +131,9 @@ _ARCHITECTURES = ("arch.json", "nearest.json")
     help="Folder for TensorBoard: curves, chosen options, and the graph of the result.",
 )
 @click.option(
-    "--drawings", is_flag=True, help="Draw the likeliest or best network of each report, as SVG."
+    "--drawings",
+    is_flag=True,
+    help="Draw the likeliest network of each epoch and each best, as SVG.",
 )
 @one_target_options
 @seed_option
@@ -224,8 +226,7 @@ def search(
         note(f"note: {sentence}")
     written = save(found, out)
     x = found.timed.x
-    if drawings:
-        write_drawing(drawn / "found.svg", built, x)
+    write_drawing(out / "found.svg", built, x)
     if tensorboard is not None:
         text = "\n\n".join(headline(found).splitlines())
         write_network(tensorboard, built.network(x), built.input_shape, text)
@@ -240,7 +241,8 @@ def search(
     def render(console: Console) -> None:
         console.print(built.decode(x), markup=False)
         console.print(headline(found), markup=False)
-        names = ", ".join([*written, "config.yaml", "report.html", *["drawings"][: int(drawings)]])
+        more = ["config.yaml", "report.html", "found.svg", *(["drawings"] if drawings else [])]
+        names = ", ".join([*written, *more])
         console.print(f"Written to {out}: {names}.\nNext: {next_commands[-1]}", markup=False)
 
     emit({**found.document(), "out": str(out)}, render)

@@ -60,11 +60,11 @@ def quantile(scores: FloatArray, coverage: float) -> float:
         UsageError: ``coverage`` is no share, or so high that n scores cannot bound it, or there is
             none.
     """
-    if not 0 < coverage < 1:
-        raise UsageError(f"{coverage!r} is not a coverage; give a share such as 0.95")
     n = len(scores)
     if not n:
         raise UsageError("the predictor was fitted with calibrate=False; fit it again without it")
+    if not 0 < coverage < 1:
+        raise UsageError(f"{coverage!r} is not a coverage; give a share such as 0.95")
     rank = math.ceil((n + 1) * _exact(coverage))
     if rank > n:
         raise UsageError(

@@ -121,6 +121,7 @@ def demo(
             known.block_ms,
             known.noise_mape,
             f"and {blocks} blocks, measured by latbench on {target.label}",
+            notes=known.notes(),
         ),
         out=default_folder(space, target, "lut"),
         seed=seed,

@@ -29,6 +29,7 @@ BASELINES: dict[str, tuple[str, dict[str, Any]]] = {
     "params": ("params", {}),
 }
 """What every score stands beside: name, kind and hyperparameters."""
+_OF_NETWORKS = ("lut", "flops", "params")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +45,7 @@ class Examples:
         noise_mape: what a perfect predictor would score, in percent, where it is known.
         origin: where they come from, in a few words.
         tables: architectures and latencies in ms of other targets, by their names.
+        notes: what was left out of them and what is odd about them, in sentences.
     """
 
     space: SearchSpace
@@ -54,6 +56,7 @@ class Examples:
     noise_mape: float | None
     origin: str
     tables: Mapping[str, tuple[IntArray, npt.NDArray[np.float64]]] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +74,7 @@ class Fitted:
             the training networks are too few for intervals of that coverage.
         noise_mape: as in :class:`Examples`.
         folder: where the predictor was saved, if it was.
-        notes: what a reader must know.
+        notes: what a reader must know, beside the notes of the examples.
     """
 
     predictor: Predictor
@@ -142,6 +145,8 @@ def fit_predictor(
             if examples.noise_mape is None
             else f"{examples.noise_mape:.3g} % (what a perfect predictor would score as mape)",
         }
+        if examples.notes:
+            card["about the data"] = "; ".join(examples.notes)
         if seeds > 1:
             card["from draw to draw"] = ", ".join(
                 f"{name} ± {value:.3g}" for name, value in spread[kind].items() if value is not None
@@ -173,17 +178,22 @@ def _beside(
 ) -> tuple[dict[str, list[Scores]], list[str]]:
     """Return the scores of every other baseline that there can be, and why one is missing."""
     found, missing = {}, []
+    graphless = []
     for name, (other, other_params) in BASELINES.items():
         if other == kind and other_params == dict(params):
             continue
-        if other == "lut" and not examples.block_ms:
-            continue
-        if other in ("flops", "params") and not examples.space.has_networks:
+        if other in _OF_NETWORKS and not examples.space.has_networks:
+            graphless.append(name)
             continue
         try:
             found[name] = _scores(examples, other, other_params, splits)
         except MissingMeasurementsError as failure:
             missing.append(f"there is no {name} beside it: {failure}")
+    if graphless:
+        missing.append(
+            f"there is no {', '.join(graphless)} beside it: nothing is known of the networks "
+            f"behind the columns of a {examples.space.name}"
+        )
     return found, missing
 
 

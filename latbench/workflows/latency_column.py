@@ -28,6 +28,8 @@ _FEWEST_WHOLE = 10
 # A whole network takes neither a tenth of a microsecond nor an hour; and whole numbers beyond 100 s
 # are counts of a finer unit.
 _LEAST_MS, _MOST_MS, _MOST_WHOLE_MS = 1e-4, 3.6e6, 1e5
+# Few networks are as fast; tables in a coarser unit than the one stated often are.
+_FEW_MS = 0.05
 
 
 @dataclass
@@ -82,6 +84,7 @@ def usable(frame: pd.DataFrame, column: str, unit: str, findings: Findings) -> p
     latencies: pd.Series[float] = kept * MS_PER_UNIT[unit]
     if len(kept):
         _check_unit(kept, column, unit)
+        _tell_fast(kept, column, unit, findings)
         _tell_quantised(kept, column, findings)
         _tell_extremes(kept, column, findings)
     return latencies
@@ -102,6 +105,22 @@ def _check_unit(kept: pd.Series[float], column: str, unit: str) -> None:
         f"{column} has a median of {median:,.6g} {unit}, which no network takes"
         + (f": is it in {' or '.join(fitting)}? Say so with --latency-unit" if fitting else "")
     )
+
+
+def _tell_fast(kept: pd.Series[float], column: str, unit: str, findings: Findings) -> None:
+    median = float(kept.median())
+    if median * MS_PER_UNIT[unit] >= _FEW_MS:
+        return
+    fitting = [
+        name
+        for name, ms in MS_PER_UNIT.items()
+        if ms > MS_PER_UNIT[unit] and _FEW_MS <= median * ms <= _MOST_MS
+    ]
+    if fitting:
+        findings.remarks.append(
+            f"{column} has a median of {median:.3g} {unit}, and few networks are as fast: is it in "
+            f"{' or '.join(fitting)}? If so, say so with --latency-unit"
+        )
 
 
 def _tell_quantised(kept: pd.Series[float], column: str, findings: Findings) -> None:

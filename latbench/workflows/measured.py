@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from latbench.errors import MissingMeasurementsError
 from latbench.spaces import IntArray, SearchSpace
-from latbench.store import ReadableStore
+from latbench.store import STATUSES, ReadableStore
 from latbench.target import Target
 from latbench.timing import Noise, noise
 
@@ -25,7 +25,6 @@ REPEAT = "repeat"
 FEWEST_OF_A_SOURCE = 3
 """The fewest networks from which something can be learned about another target."""
 
-_WITH_LATENCY = ("ok", "unconverged", "unstable")
 _FEWEST_REPEATS = 5
 
 
@@ -42,6 +41,7 @@ class Measured:
         repeats: second measurements of some networks.
         protocol: the name of the protocol; None where nothing was measured.
         set_aside: how many rows of that instance other protocols timed, by their names.
+        failed: how many blocks and networks have no latency, because measuring them failed.
     """
 
     space: SearchSpace
@@ -52,6 +52,7 @@ class Measured:
     repeats: pd.DataFrame
     protocol: str | None = None
     set_aside: Mapping[str, int] = field(default_factory=dict)
+    failed: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def block_ms(self) -> dict[str, float]:
@@ -92,6 +93,11 @@ class Measured:
                 f"timed them ({others}); kept is what {self.protocol} timed, which are the most"
             )
         for name, frame in (("blocks", self.blocks), ("networks", self.networks)):
+            if failed := self.failed.get(name, 0):
+                sentences.append(
+                    f"{failed} of {len(frame) + failed} {name} have no latency, because measuring "
+                    "them failed; `latbench profile --retry-failed` measures them again"
+                )
             doubtful = int((frame["status"] != "ok").sum())
             if doubtful:
                 sentences.append(
@@ -108,9 +114,9 @@ def measured(store: ReadableStore, space: SearchSpace, target: Target) -> Measur
     one that timed the most networks there (blocks, where there are none; of equally many, the one
     used last): neither are ever mixed. Of several measurements of one subject the newest counts.
     """
-    networks = _with_latency(store, "network", space, target, "main")
-    blocks = _with_latency(store, "block", space, target, "main")
-    repeats = _with_latency(store, "network", space, target, REPEAT)
+    networks, failed_networks = _attempted(store, "network", space, target, "main")
+    blocks, failed_blocks = _attempted(store, "block", space, target, "main")
+    repeats, _ = _attempted(store, "network", space, target, REPEAT)
     leading = networks if len(networks) else blocks
     instance = protocol = None
     if len(leading):
@@ -124,10 +130,18 @@ def measured(store: ReadableStore, space: SearchSpace, target: Target) -> Measur
         set_aside.update(there["protocol"][other].tolist())
         return there[~other].drop_duplicates("key", keep="last").reset_index(drop=True)
 
+    def failures(frame: pd.DataFrame, measured: pd.DataFrame) -> int:
+        there = frame[(frame["instance"] == instance) & (frame["protocol"] == protocol)]
+        return len(set(there["key"]) - set(measured["key"]))
+
     networks, blocks, repeats = kept(networks), kept(blocks), kept(repeats)
+    failed = {
+        "networks": failures(failed_networks, networks),
+        "blocks": failures(failed_blocks, blocks),
+    }
     rows = [space.encode(key) for key in networks["key"]]
     X = np.array(rows, dtype=np.int64).reshape(len(rows), len(space.choices))
-    return Measured(space, target, blocks, networks, X, repeats, protocol, set_aside)
+    return Measured(space, target, blocks, networks, X, repeats, protocol, set_aside, failed)
 
 
 def leading_protocol(frame: pd.DataFrame) -> str:
@@ -166,15 +180,16 @@ def other_targets(
     return {label: found[label] for label in (labels or found)}
 
 
-def _with_latency(
+def _attempted(
     store: ReadableStore,
     kind: Literal["network", "block"],
     space: SearchSpace,
     target: Target,
     campaign: str,
-) -> pd.DataFrame:
-    """Return the rows with a latency, oldest first."""
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows with a latency and those without, each oldest first."""
     frame = store.table(
-        kind=kind, space=space.spec, target=target, campaign=campaign, statuses=_WITH_LATENCY
+        kind=kind, space=space.spec, target=target, campaign=campaign, statuses=STATUSES
     )
-    return frame[frame["latency_ms"].notna()]
+    known = frame["latency_ms"].notna()
+    return frame[known], frame[~known]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from latbench import devices
@@ -14,17 +17,30 @@ from latbench.target import Target
 from latbench.units import format_ms
 from latbench.workflows.availability import runtime_for
 from latbench.workflows.setting import Setting
+from latbench.workflows.table_target import UNKNOWN, serves, unstated
 
 FOLDER = Path("latbench-predictors")
 """Where predictors are saved and looked for unless a folder is named."""
 
+_LONGEST_WORD = 40
 
-def default_folder(space: SearchSpace, target: Target, kind: str) -> Path:
-    """Return the folder of one kind of predictor for a space and a target."""
-    options = hashlib.sha256(space.id.encode()).hexdigest()[:8]
+
+def default_folder(
+    space: SearchSpace, target: Target, kind: str, source: Sequence[str] = ()
+) -> Path:
+    """Return the folder of one kind of predictor for a space and a target.
+
+    Args:
+        space: the space.
+        target: the target.
+        kind: registered name of the predictor.
+        source: what else tells its latencies from others of that target: a table and its column.
+    """
+    identity = hashlib.sha256("\n".join([space.id, *source]).encode()).hexdigest()[:8]
     parts = (
         space.name,
-        options,
+        identity,
+        *(re.sub(r"[^A-Za-z0-9_.]+", "_", word)[:_LONGEST_WORD] for word in source),
         target.device,
         target.runtime,
         target.precision,
@@ -79,7 +95,12 @@ def load_for(folder: Path, space: SearchSpace, target: Target | None = None) -> 
         UsageError: there is none, or it is of another space.
         ArtefactError: it is damaged, or of another target.
     """
-    predictor = Predictor.load(folder, target)
+    predictor = Predictor.load(folder)
+    if target is not None and not serves(target_of(predictor), target):
+        raise ArtefactError(
+            f"{folder} predicts for {target_of(predictor).label}, not for {target.label}; fit one "
+            "for that target"
+        )
     if predictor.space.spec != space.spec:
         raise UsageError(
             f"{folder} predicts {predictor.space.spec}, and this is about {space.spec}; "
@@ -92,7 +113,8 @@ def load_asked(folder: Path, setting: Setting) -> Predictor:
     """Return the predictor in ``folder``, which must be of the target that was asked for.
 
     Where its device and its runtime are here, it must be of the version of the runtime that is
-    installed; elsewhere there is no version to hold it against.
+    installed; elsewhere, or if its own is not known, there is no version to hold it against. A
+    device that is not known is one that nobody asks for by name.
 
     Raises:
         UsageError: there is none.
@@ -100,6 +122,8 @@ def load_asked(folder: Path, setting: Setting) -> Predictor:
     """
     predictor = Predictor.load(folder)
     target = target_of(predictor)
+    if setting.any_device and target.device == UNKNOWN:
+        setting = dataclasses.replace(setting, device=UNKNOWN)
     if not setting.matches(target):
         raise ArtefactError(
             f"{folder} predicts for {target.label}, not for {setting.label}; fit one for that "
@@ -116,8 +140,10 @@ def load_asked(folder: Path, setting: Setting) -> Predictor:
 
 def cautions(predictor: Predictor, X: IntArray) -> list[str]:
     """Return what a reader of the predictions for ``X`` (n, choices) must know, in sentences."""
-    stale = None if predictor.target is None else outdated(predictor.target)
-    sentences = [] if stale is None else [stale]
+    sentences = []
+    if predictor.target is not None:
+        stale = outdated(predictor.target)
+        sentences = [*unstated(predictor.target), *([] if stale is None else [stale])]
     beyond = int(predictor.beyond(X).sum())
     if beyond:
         fastest, slowest = (format_ms(float(end)) for end in predictor.range_ms_)
@@ -139,8 +165,10 @@ def cautions(predictor: Predictor, X: IntArray) -> list[str]:
 def outdated(target: Target) -> str | None:
     """Return what to say of predictions for ``target`` where its runtime is of another version.
 
-    None where the version is the same, and where device or runtime are not here.
+    None where the version is the same or not known, and where device or runtime are not here.
     """
+    if target.runtime_version == UNKNOWN:
+        return None
     try:
         devices.require(target.device)
         runtime = runtime_for(target.runtime, target.device)

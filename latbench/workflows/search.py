@@ -27,6 +27,7 @@ from latbench.workflows.progress import Progress, silent
 from latbench.workflows.search_settings import SearchSettings
 from latbench.workflows.search_task import search_task
 from latbench.workflows.searchers import build
+from latbench.workflows.table_target import serves
 
 if TYPE_CHECKING:
     from latbench.searcher import SearchResult
@@ -77,7 +78,7 @@ def search(
     """
     from latbench.one_shot_searcher import OneShotSearcher
 
-    if predictor.target not in (None, target):
+    if predictor.target is not None and not serves(predictor.target, target):
         raise ArtefactError(
             f"the {predictor.kind} predicts for {target_of(predictor).label}, not for "
             f"{target.label}; fit one for that target"

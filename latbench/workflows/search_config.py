@@ -13,7 +13,7 @@ import yaml
 
 from latbench.errors import UsageError
 from latbench.registry import unknown
-from latbench.training.config import TrainConfig
+from latbench.training.config import TrainConfig, WarmupConfig
 from latbench.units import parse_ms
 from latbench.workflows.search_settings import REWARDS, SearchSettings
 from latbench.workflows.setting import Setting
@@ -124,6 +124,8 @@ def _read(data: Mapping[Any, Any]) -> SearchConfig:
     values: dict[str, Any] = {}
     for key, value in data.items():
         values[key] = _READERS[key](key, value)
+    if "train" in values and "seed" not in data["train"]:
+        values["train"] = dataclasses.replace(values["train"], seed=values.get("seed", 0))
     places = {
         "space": values.pop("space", None),
         "setting": values.pop("target", None),
@@ -211,8 +213,11 @@ def _target(key: str, value: object) -> Setting:
 
 
 def _train(key: str, value: object) -> TrainConfig:
-    known = [one.name for one in dataclasses.fields(TrainConfig)]
-    return TrainConfig(**_mapping(key, value, known))
+    found = _mapping(key, value, [one.name for one in dataclasses.fields(TrainConfig)])
+    if found.get("warmup") is not None:
+        known = [one.name for one in dataclasses.fields(WarmupConfig)]
+        found["warmup"] = WarmupConfig(**_mapping(f"warmup of {key}", found["warmup"], known))
+    return TrainConfig(**found)
 
 
 def _penalty(key: str, value: object) -> dict[str, Any] | None:

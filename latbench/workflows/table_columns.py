@@ -17,6 +17,36 @@ if TYPE_CHECKING:
 _JOINED = re.compile(r"-?\d+(?:\.\d+)?(?:[_|;, ]-?\d+(?:\.\d+)?)+")
 _SEPARATOR = re.compile(r"[_|;, ]")
 _PART = re.compile(r"(.+)\[(\d+)\]")
+_NO_NUMBER = frozenset({"NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None"})
+
+
+def with_missing_numbers(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return ``frame`` where words such as ``NA`` among numbers are missing values.
+
+    Among texts such a word is a text like any other: the option ``None`` of a column of options.
+    """
+    import pandas as pd
+
+    return pd.DataFrame({name: _numbers(frame[name]) for name in frame.columns})
+
+
+def _numbers(given: pd.Series[Any]) -> pd.Series[Any]:
+    import pandas as pd
+
+    word = given.isin(_NO_NUMBER)
+    others = given[~word & given.notna()]
+    if not word.any() or others.empty:
+        return given
+    numbers = pd.to_numeric(given.where(~word), errors="coerce")
+    if bool(numbers[others.index].notna().all()):
+        return numbers
+    return given if _parts(others) is None else given.where(~word)
+
+
+def columns_of(space: TableSpace) -> list[str]:
+    """Return the columns of a table that ``space`` reads; of joined numbers there is one."""
+    parts = {choice.name: _PART.fullmatch(choice.name) for choice in space.choices}
+    return list(dict.fromkeys(name if part is None else part[1] for name, part in parts.items()))
 
 
 def space_of(frame: pd.DataFrame, columns: Sequence[str]) -> TableSpace:

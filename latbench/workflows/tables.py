@@ -17,7 +17,7 @@ from latbench.spaces import IntArray, SearchSpace
 from latbench.spaces.table import TableSpace
 from latbench.workflows import latency_column as column_of_latencies
 from latbench.workflows.latency_column import Findings
-from latbench.workflows.table_columns import rows_of, space_of
+from latbench.workflows.table_columns import rows_of, space_of, with_missing_numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,7 +111,7 @@ def read_columns(
 
 
 def read_file(path: Path) -> pd.DataFrame:
-    """Return the table in ``path``.
+    """Return the table in ``path``; empty cells, and words for none among numbers, are missing.
 
     Raises:
         UsageError: it cannot be read, or holds no table.
@@ -120,8 +120,10 @@ def read_file(path: Path) -> pd.DataFrame:
 
     try:
         if path.suffix == ".parquet":
-            return pd.read_parquet(path).reset_index(drop=True)
-        frame, first_line = pd.read_csv(path), pd.read_csv(path, header=None, nrows=1, dtype=str)
+            return with_missing_numbers(pd.read_parquet(path).reset_index(drop=True))
+        # Or pandas takes options that are called None or NA for missing.
+        frame = pd.read_csv(path, keep_default_na=False, na_values=[""])
+        first_line = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
     except OSError as failure:
         reason = failure.strerror or str(failure)
         raise UsageError(f"{path} cannot be read: {reason}") from failure
@@ -130,11 +132,11 @@ def read_file(path: Path) -> pd.DataFrame:
         reason = str(failure).strip().splitlines()[0]
         raise UsageError(f"{path} holds no table: {reason}") from failure
     # pandas has renamed the second column of a name, and the first would be taken for it.
-    names = first_line.iloc[0].dropna()
-    twice = names[names.duplicated()].tolist()
+    names = first_line.iloc[0]
+    twice = names[names.duplicated() & (names != "")].tolist()
     if twice:
         raise UsageError(f"{path} names the column {twice[0]!r} twice; rename or remove one")
-    return frame
+    return with_missing_numbers(frame)
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 _BATCH = 64
 """Images a run while the accuracy is told."""
 _NETWORK, _WEIGHTS = "network.onnx", "weights.safetensors"
+_STATE = "network.safetensors"
+"""The state of a training, in the folder of checkpoints."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Trained:
             of the latency, then in other runtimes and precisions.
         true_ms, low_ms, high_ms: measured latency of the architecture at the space's own size.
         status: of that measurement.
+        timed: images and classes that the latency is for, in words.
+        exported: those of the exported network, in words.
         data: what it was trained on, in words.
         class_names: the name of each label.
         mean, deviation: of each channel of the training images; the exported network takes images
@@ -62,6 +66,8 @@ class Trained:
     low_ms: float
     high_ms: float
     status: str
+    timed: str
+    exported: str
     data: str
     class_names: tuple[str, ...]
     mean: tuple[float, ...]
@@ -85,6 +91,11 @@ class Trained:
                 f"accuracy drops from {self.accuracy:.2%} in torch to {self.accuracy_exported:.2%} "
                 "of the exported network in fp32; the export may have changed it",
             )
+        if self.timed != self.exported:
+            told.append(
+                f"the latency is for {self.timed}, as the space has them; {_NETWORK} is for "
+                f"{self.exported} and takes another time"
+            )
         return told
 
     def document(self) -> dict[str, Any]:
@@ -97,6 +108,8 @@ class Trained:
             "low_ms": self.low_ms,
             "high_ms": self.high_ms,
             "status": self.status,
+            "timed": self.timed,
+            "exported": self.exported,
             "data": self.data,
             "classes": list(self.class_names),
             "mean": list(self.mean),
@@ -122,6 +135,7 @@ def train(
     protocol: Protocol | None = None,
     progress: Progress = silent,
     callbacks: Callable[[], Sequence[Callback]] = tuple,
+    checkpoints: Path | None = None,
 ) -> Trained:
     """Train ``x`` (choices,) from scratch, export it, and say how exact and how fast it is.
 
@@ -143,11 +157,13 @@ def train(
         protocol: how it is timed.
         progress: shows how far timing is.
         callbacks: gives listeners for training.
+        checkpoints: folder for the state of the training, to go on from.
 
     Raises:
         UsageError: an unknown data set or one that is not as it should be, or a folder that cannot
             be made.
-        ArtefactError: the folder cannot be written.
+        ArtefactError: a folder cannot be written, or the state in ``checkpoints`` is damaged or
+            belongs to another training.
         MeasurementError: the network could not be run in fp32, or not timed.
     """
     from latbench.spaces.exporting import export_module
@@ -160,7 +176,16 @@ def train(
     options = {**space.options, "classes": data.classes, "image_size": data_size}
     small = type(space)(**options)
     prepare(out)
-    trained = retrain(small, x, data, config, callbacks=callbacks())
+    if checkpoints is not None:
+        prepare(checkpoints)
+    trained = retrain(
+        small,
+        x,
+        data,
+        config,
+        callbacks=callbacks(),
+        checkpoint=None if checkpoints is None else checkpoints / _STATE,
+    )
     network = trained.network.cpu()
     _write(out, network, export_module(network, ((1, *data.image_shape),)))
     exported = export_module(network, ((_BATCH, *data.image_shape),))
@@ -179,12 +204,20 @@ def train(
         low_ms=true.low_ms,
         high_ms=true.high_ms,
         status=true.status,
+        timed=_sizes(space),
+        exported=_sizes(small),
         data=f"{data.name} at {data_size}×{data_size}, {data.classes} classes",
         class_names=data.class_names,
         mean=data.mean,
         deviation=data.deviation,
         folder=out,
     )
+
+
+def _sizes(space: SearchSpace) -> str:
+    """Return the images that networks of ``space`` take and the classes they tell, in words."""
+    _, height, width = space.input_shape
+    return f"{height}×{width} and {space.classes} classes"
 
 
 def _write(folder: Path, network: nn.Module, exported: ModelProto) -> None:

@@ -140,6 +140,12 @@ class LUT(Predictor):
         pairs = dict(zip(names, self.neighbours_.pairs_ms, strict=False))
         return ChoiceSum(fixed_ms, dict(zip(names, own, strict=True)), pairs)
 
+    def _sum_or_reason(self) -> ChoiceSum | str:
+        try:
+            return super()._sum_or_reason()
+        except MissingMeasurementsError as hole:
+            return str(hole)
+
     def _state(self) -> dict[str, npt.NDArray[Any]]:
         state = {"line": np.array(self.line_)}
         return state if self.neighbours_ is None else {**state, "neighbours": self.neighbours_.flat}

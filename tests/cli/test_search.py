@@ -5,6 +5,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,14 @@ def test_document(searched: Any) -> None:
 
 
 def test_files(searched: Any, measured: Any) -> None:
-    """The network, its architecture, the settings and a report are left.
+    """The network, its architecture, a drawing of it, the settings and a report are left.
 
     What is predicted for the architecture in its file is what the search tells.
     """
     names = {path.name for path in searched.folder.iterdir()}
-    assert names == {"arch.json", "config.yaml", "network.onnx", "report.html", "search.json"}
+    assert names == {
+        *("arch.json", "config.yaml", "found.svg", "network.onnx", "report.html", "search.json")
+    }
     arch = json.loads((searched.folder / "arch.json").read_text(encoding="utf-8"))
     assert arch == searched.found["arch"]
     x = latbench.space("digits-mobilenet").from_json(arch)
@@ -127,6 +130,21 @@ def test_a_tight_limit_is_kept(run: Run, searched: Any, measured: Any) -> None:
     written = yaml.safe_load(Path("found/config.yaml").read_text(encoding="utf-8"))
     assert written["latency_target"] == f"{limit_ms!r}ms"
     assert (written["seed"], written["train"]["seed"]) == (7, 7)
+
+
+def test_a_version_that_nobody_stated_is_told(run: Run, measured: Any, copy_of: Any) -> None:
+    """A predictor of a table does not know the version of its runtime; it may be searched with."""
+    predictor = Predictor.load(measured.predictor)
+    target = replace(target_of(predictor), runtime_version="unknown")
+    predictor.save("of-a-table", target, CARD)
+    done = run(
+        *("search", *SPACE, "--latency-target", "1s", "--out", "found", "--json"),
+        *("--algorithm", "random", "--evaluations", 6, "--surrogate", measured.predictor),
+        *("--predictor", "of-a-table", "--store", copy_of(measured.url)),
+    )
+    assert done.code == 0, done.err
+    notes = json.loads(done.out)["notes"]
+    assert any("nobody stated the version of the runtime" in note for note in notes)
 
 
 @pytest.mark.parametrize(
@@ -286,10 +304,10 @@ def test_a_one_shot_search_tells_what_was_learned(
 
 
 def test_a_one_shot_search_is_followed(one_shot: tuple[Any, tuple[object, ...], Path]) -> None:
-    """Drawings of its report, of the best and of the result; curves and a graph."""
+    """Drawings of its pass and of the best; curves and a graph."""
     _, _, folder = one_shot
     drawn = {path.name for path in (folder / "found" / "drawings").iterdir()}
-    assert {"step-000016.svg", "evaluation-0001.svg", "found.svg"} <= drawn
+    assert {"step-000016.svg", "evaluation-0001.svg"} <= drawn
     accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     tags: set[str] = set()
     graphs = 0

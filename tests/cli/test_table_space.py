@@ -214,3 +214,85 @@ def test_transfer_learns_from_the_other_targets_of_a_store(run: Run, several: st
     done = run(*options, "--source", "gpu", "--out", "none")
     assert done.code == 1
     assert f"it has them on: {name}" in done.err
+
+
+def test_nothing_is_stated_that_nobody_gave(run: Run, table: Path) -> None:
+    """Without a device there is none on the card, and the predictor serves none by name."""
+    found = fit(run, "--table", table, *COLUMNS, "--out", "fitted")
+    assert found["target"]["device"] == "unknown"
+    card = Path("fitted/CARD.md").read_text(encoding="utf-8")
+    assert "- Target: unknown, unknown unknown fp32" in card
+    options = ("predict", "--predictor", "fitted", "--sample", 2)
+    done = run(*options, "--device", "cpu")
+    assert (done.code, done.out) == (1, "")
+    assert "predicts for unknown" in done.err
+    assert "nobody stated the device, the runtime and the version" in run(*options).err
+    given = fit(run, "--table", table, *COLUMNS, "--device", "v100", "--out", "fitted")
+    assert given["target"]["device"] == "v100"
+    assert run(*options, "--device", "v100").code == 0
+
+
+def test_a_table_of_a_runtime_is_used_on_that_runtime(run: Run, table: Path) -> None:
+    """Which version it had cannot be stated, so it is told and not held against the table."""
+    asked = ("--runtime", "onnxruntime")
+    fit(run, "--table", table, *COLUMNS, *asked, "--out", "fitted")
+    done = run("predict", "--predictor", "fitted", "--sample", 2, *asked, "--json")
+    assert done.code == 0, done.err
+    (told,) = (note for note in json.loads(done.out)["notes"] if "nobody stated" in note)
+    assert "the version of the runtime" in told
+
+
+def test_columns_of_one_table_have_folders_of_their_own(run: Run, table: Path) -> None:
+    """A fit on another column replaces nothing; one on the same column does."""
+    architecture = ("--table", table, *COLUMNS[:2])
+    names = ("ms", "gpu", "ms")
+    folders = [fit(run, *architecture, "--latency-column", name)["out"] for name in names]
+    assert folders[0] == folders[2] != folders[1]
+
+
+def test_what_was_set_aside_is_in_the_document_and_on_the_card(run: Run, table: Path) -> None:
+    """Not on the screen alone: of the fit, and of a table that is predicted."""
+    frame = pd.read_csv(table)
+    frame["ms"] = frame["ms"].where(frame.index > 2)
+    frame.to_csv(table, index=False)
+    sentence = "3 rows were set aside: ms is missing"
+    done = run("fit-predictor", "--table", table, *COLUMNS, "--out", "fitted", "--json")
+    notes = json.loads(done.out)["notes"]
+    assert notes[0] == sentence
+    assert any("no plain lut, flops, params beside it" in note for note in notes)
+    assert done.err.count(sentence) == 1
+    assert f"- about the data: {sentence}" in Path("fitted/CARD.md").read_text(encoding="utf-8")
+    Path("new.csv").write_text("kernel,width,kind\n,16,plain\n3,16,plain\n", encoding="utf-8")
+    done = run("predict", "--predictor", "fitted", "--table", "new.csv", "--json")
+    assert "1 row was set aside: kernel is missing" in json.loads(done.out)["notes"]
+
+
+DESCRIBED = [
+    {"name": "kernel", "values": [3, 5, 7, 9]},
+    {"name": "width", "values": [16, 24, 32, 48]},
+    {
+        "name": "kind",
+        "values": ["grouped, four", "plain", "separable"],
+        "active": ["kernel", [5, 7]],
+    },
+]
+
+
+@pytest.mark.parametrize("named", [(), ("--arch-columns", "width,kind,kernel")])
+def test_columns_may_be_described(run: Run, table: Path, named: tuple[str, ...]) -> None:
+    """With values that no row has, and with places that only matter beside others."""
+    described = ("--space", "table", "--space-option", f"columns={json.dumps(DESCRIBED)}")
+    options = ("--table", table, *named, "--latency-column", "ms", *described)
+    assert fit(run, *options, "--out", "fitted")["kind"] == "ridge"
+    document = json.loads(Path("fitted/predictor.json").read_text(encoding="utf-8"))
+    assert document["space"]["options"]["columns"] == DESCRIBED
+
+
+def test_described_columns_are_the_ones_named(run: Run, table: Path) -> None:
+    """Neither of two descriptions is passed over for the other."""
+    described = ("--space", "table", "--space-option", f"columns={json.dumps(DESCRIBED)}")
+    options = ("--table", table, "--arch-columns", "kernel,width", "--latency-column", "ms")
+    done = run("fit-predictor", *options, *described, "--out", "fitted")
+    assert done.code == 2
+    said = "name kernel, width, and the columns of --space table are kernel, width, kind"
+    assert said in done.err

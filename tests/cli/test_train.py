@@ -24,6 +24,12 @@ def test_document(run: Run, searched: Any) -> None:
     )
     assert done.code == 0, done.err
     found = json.loads(done.out)
+    # The file is of another size than the network that is timed, and that is said.
+    assert found["exported"] == "8×8 and 10 classes"
+    assert found["timed"] == "32×32 and 10 classes"
+    (told_of_sizes,) = [one for one in found["notes"] if "the latency is for 32×32" in one]
+    assert "network.onnx is for 8×8 and 10 classes" in told_of_sizes
+    assert told_of_sizes in done.err
     assert set(found) >= {"accuracy", "accuracy_exported", "true_ms"}
     # One image of the 360 may fall on the other side of a tie.
     assert found["accuracy_exported"] == pytest.approx(found["accuracy"], abs=1 / 300)
@@ -63,6 +69,8 @@ def test_document(run: Run, searched: Any) -> None:
         ("whole", "--accuracy-on openvino:fp8", "'openvino:fp8': no precision 'fp8'"),
         ("whole", "--train-batch 2000 --data-size 8", "larger than the 1078 training images"),
         ("whole", "--epochs 0", "'--epochs'"),
+        ("whole", "--param epochs=3", "no setting of the training 'epochs'; known: accumulate"),
+        ("whole", "--param lr=0", "lr is 0; it must be at least"),
     ],
 )
 def test_what_cannot_be_is_one_line(
@@ -76,6 +84,28 @@ def test_what_cannot_be_is_one_line(
     assert (done.code, done.out) == (2, "")
     (line,) = done.err.splitlines()
     assert says in line
+
+
+def test_a_training_is_kept_and_followed(run: Run, searched: Any) -> None:
+    """The same command goes on from its state, and another setting is told from it."""
+    command = (
+        *("train", "--arch", searched.folder / "arch.json", "--epochs", 1, "--data-size", 8),
+        *("--accuracy-on", "torch", "--store", searched.url, "--out", "trained"),
+        *("--checkpoints", "state", "--tensorboard", "board"),
+    )
+    done = run(*command, "--param", "lr=0.05")
+    assert done.code == 0, done.err
+    assert "for 32×32 and 10 classes on" in done.out
+    assert [*Path("board").iterdir()]
+    state = Path("state/network.safetensors")
+    weights, kept = Path("trained/weights.safetensors").read_bytes(), state.read_bytes()
+    done = run(*command, "--param", "lr=0.05")
+    assert done.code == 0, done.err
+    assert Path("trained/weights.safetensors").read_bytes() == weights
+    assert state.read_bytes() == kept
+    done = run(*command, "--param", "lr=0.06")
+    assert done.code == 1
+    assert "belongs to something else: config.lr is 0.05 there and 0.06 here" in done.err
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import latbench
 from latbench.errors import UsageError
 from latbench.prediction import metrics
 from latbench.workflows.evaluate import evaluate
-from latbench.workflows.protocols import help, nasflat
+from latbench.workflows.protocols import help, nasflat, public_tables
 from latbench.workflows.protocols.help_tables import FBNET, NB201, Table
 from latbench.workflows.protocols.rows import Request, Row
 
@@ -115,9 +115,19 @@ def test_a_sum_over_operations_is_found(made_up: Path) -> None:
         assert mean(ours(rows, method)[100, True]) > 0.99
 
 
-@pytest.mark.parametrize("name", ["help-fbnet", "nasflat-nb201", "nb201-900"])
-def test_every_score_has_a_row(name: str, made_up: Path) -> None:
-    """Beside the rank correlation stand the errors, of the same methods and labels."""
+@pytest.mark.parametrize(
+    ("name", "baselines"),
+    [
+        ("help-fbnet", ("flops", "params")),
+        ("nasflat-nb201", ("flops", "params", "ridge")),
+        ("nb201-900", ("flops", "params", "ridge")),
+    ],
+)
+def test_every_score_has_a_row(name: str, baselines: tuple[str, ...], made_up: Path) -> None:
+    """Beside the rank correlation stand the errors, of the same methods and labels.
+
+    What everybody has stands beside ours, on every device or task.
+    """
     rows = [row for row in evaluate(name, Request(made_up, (10,), 1)) if not row.source]
     by_score = {
         score: [
@@ -128,7 +138,21 @@ def test_every_score_has_a_row(name: str, made_up: Path) -> None:
         for score in metrics.summary([1.0], [1.0])
     }
     assert all(found == by_score["spearman"] for found in by_score.values())
-    assert by_score["spearman"]
+    for baseline in baselines:
+        found = ours(rows, baseline)
+        assert found
+        assert all(None not in row.scores.values() for row in found.values())
+
+
+@pytest.mark.parametrize("table", [NB201, FBNET])
+def test_a_line_in_macs_ranks_as_they_do(table: Table, made_up: Path) -> None:
+    """HELP's FLOPs row is such a ranking, and ours is beside it."""
+    rows = help.rows(only(table, "flops"), Request(made_up, labels=(100,), seeds=1))
+    read = public_tables.load(table.public, made_up, table.devices, table.queries.stop)
+    queries = np.array(table.queries)
+    macs = read.space.macs(read.X[queries])
+    for device, score in ours(rows, "flops")[100, False].scores.items():
+        assert score == pytest.approx(metrics.spearman(read.y[device][queries], macs))
 
 
 def test_the_table_may_be_named_itself(made_up: Path) -> None:
@@ -149,10 +173,10 @@ def test_progress_ends_at_the_total(made_up: Path) -> None:
     assert [done for done, _ in told] == list(range(1, told[-1][1] + 1))
 
 
-@pytest.mark.parametrize("labels", [1, 721])
+@pytest.mark.parametrize("labels", [2, 721])
 def test_more_labels_than_there_are_is_refused(labels: int, made_up: Path) -> None:
     """The trimmed pool of Table 3 holds 720 networks."""
-    with pytest.raises(UsageError, match="2 to 720"):
+    with pytest.raises(UsageError, match="3 to 720"):
         evaluate("help-nb201", Request(made_up, labels=(labels,)))
 
 

@@ -62,3 +62,21 @@ def test_a_network_measured_twice_is_not_on_both_sides(examples: Examples) -> No
     fitted = fit_predictor(twice, "ridge", seeds=2)
     assert (fitted.n_train + fitted.n_test) == 120
     assert fitted.n_test % 2 == 0
+
+
+def test_the_card_tells_what_was_set_aside(examples: Examples, tmp_path: Path) -> None:
+    """Whoever has the predictor alone reads what was odd about its data."""
+    told = replace(examples, notes=["2 rows were set aside: ms is missing", "it is quantised"])
+    fit_predictor(told, "flops", out=tmp_path / "flops")
+    card = (tmp_path / "flops" / "CARD.md").read_text(encoding="utf-8")
+    assert "- about the data: 2 rows were set aside: ms is missing; it is quantised\n" in card
+
+
+def test_a_baseline_without_blocks_is_told(examples: Examples, tmp_path: Path) -> None:
+    """That there is no table beside it is no silence, and the way to one is named."""
+    fitted = fit_predictor(replace(examples, block_ms=None), "flops", out=tmp_path / "flops")
+    assert list(fitted.baselines) == ["ridge", "params"]
+    (told,) = (note for note in fitted.notes if "plain lut" in note)
+    assert "latbench profile --space digits-mobilenet --blocks" in told
+    card = (tmp_path / "flops" / "CARD.md").read_text(encoding="utf-8")
+    assert "- missing: there is no plain lut beside it" in card

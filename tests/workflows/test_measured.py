@@ -136,3 +136,28 @@ def test_a_comparison_is_completed_by_the_protocol_that_is_kept(
     monkeypatch.setattr("latbench.workflows.compare.profile", profile)
     assert complete(store, SPACE, Setting(), len(NETWORKS), seed=0) == target
     assert len(compare(measured(store, SPACE, target)).rows()) == len(NETWORKS)
+
+
+def test_what_failed_is_counted(store: Store, add: Add) -> None:
+    """By the protocol that is kept; a network that another attempt measured did not fail."""
+    add([*NETWORKS[:10], *BLOCKS[:5]])
+    for key in (NETWORKS[10], NETWORKS[11], BLOCKS[5]):
+        fail(store, key)
+    fail(store, BLOCKS[6], QUICK)
+    add(NETWORKS[10:11])
+    found = measured(store, SPACE, TARGET)
+    assert len(found.y) == 11
+    assert found.failed == {"networks": 1, "blocks": 1}
+    blocks, networks = found.notes()
+    assert blocks.startswith("1 of 6 blocks have no latency, because measuring them failed")
+    assert networks.startswith("1 of 12 networks have no latency")
+
+
+def fail(store: Store, key: str, protocol: str = STANDARD) -> None:
+    """Add a failed measurement of ``key``, as a sweep does."""
+    workload = f"g1:{key}"
+    store.add_workload(WorkloadRow(workload, key, [], 1))
+    row = SubjectRow(SPACE.id, "network" if key in NETWORKS else "block", key, workload)
+    store.add_subjects([row])
+    job = store.add_job(JobRow(TARGET.key, "i1:here", workload, protocol, "main"))
+    store.add_measurement(MeasurementRow(job, "failed", "the runtime refused it"))

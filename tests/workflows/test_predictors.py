@@ -21,12 +21,14 @@ from latbench.units import format_ms
 from latbench.workflows.predictors import (
     FOLDER,
     cautions,
+    default_folder,
     load_asked,
     load_for,
     newest,
     outdated,
 )
 from latbench.workflows.setting import Setting
+from latbench.workflows.table_target import UNKNOWN, stated
 
 
 @pytest.fixture(scope="module")
@@ -190,3 +192,42 @@ def test_a_damaged_one_is_told_beside_none(space: SearchSpace, here: Target, sav
     document.write_text(json.dumps({**content, "created": "tomorrow"}), encoding="utf-8")
     with pytest.raises(MissingMeasurementsError, match=r"1 could not be read: .*checksum"):
         newest(space, here, "latbench fit-predictor")
+
+
+@pytest.mark.parametrize("asked", [{}, {"any_device": True}, {"runtime": "onnxruntime"}])
+def test_a_version_that_nobody_stated_is_told_and_not_refused(
+    space: SearchSpace, here: Target, save: Save, asked: dict[str, Any]
+) -> None:
+    """A table does not say its version: it may be used on any, and says so each time."""
+    folder = save("table", replace(here, runtime_version=UNKNOWN))
+    predictor = load_asked(folder, Setting(**asked))
+    assert load_for(folder, space, here).target == predictor.target
+    (told,) = cautions(predictor, space.sample(np.random.default_rng(0), 1))
+    assert told.startswith("nobody stated the version of the runtime that the predictor's")
+    with pytest.raises(ArtefactError, match="not for"):
+        load_for(folder, space, replace(here, threads=2))
+
+
+def test_a_device_that_nobody_stated_is_no_device_by_name(
+    space: SearchSpace, here: Target, save: Save
+) -> None:
+    """It serves those who ask for none, and no search, which measures on one."""
+    target = stated(Setting(runtime="onnxruntime", any_device=True))
+    assert (target.device, target.runtime_version) == (UNKNOWN, UNKNOWN)
+    folder = save("table", target)
+    predictor = load_asked(folder, Setting(runtime="onnxruntime", any_device=True))
+    (told,) = cautions(predictor, space.sample(np.random.default_rng(0), 1))
+    assert told.startswith("nobody stated the device and the version of the runtime that")
+    with pytest.raises(ArtefactError, match="predicts for unknown, onnxruntime unknown"):
+        load_asked(folder, Setting())
+    with pytest.raises(ArtefactError, match="predicts for unknown, onnxruntime unknown"):
+        load_for(folder, space, here)
+
+
+def test_default_folders_differ_by_table_and_column(space: SearchSpace, here: Target) -> None:
+    """What is fitted to one column replaces nothing that was fitted to another."""
+    sources = [(), ("t", "v100"), ("t", "raspi"), ("u", "raspi"), ("t", "a b"), ("t", "a/b")]
+    folders = [default_folder(space, here, "ridge", source) for source in sources]
+    assert len(set(folders)) == len(sources)
+    assert all(folder.parent == FOLDER for folder in folders)
+    assert "-t-v100-" in folders[1].name

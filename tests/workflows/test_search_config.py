@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 import latbench
 from latbench.errors import LatbenchError, UsageError
-from latbench.training.config import TrainConfig
+from latbench.training.config import ONE_SHOT, TrainConfig, WarmupConfig
 from latbench.workflows.search_config import SearchConfig, read_config, write_config
 from latbench.workflows.search_settings import SearchSettings
 from latbench.workflows.searchers import build, settled
@@ -23,7 +24,9 @@ SETTINGS = SearchSettings(
     algorithm="darts",
     params={"order": 2, "rate": 1e-4},
     data_size=16,
-    train=TrainConfig(epochs=3, accumulate=2, lr=1e-3),
+    train=TrainConfig(
+        epochs=3, accumulate=2, lr=1e-3, alpha_accumulate=4, warmup=WarmupConfig(lr=1e-2)
+    ),
     penalty={"name": "additive", "weight": 0.2},
     reward="measured",
     evaluations=50,
@@ -80,6 +83,27 @@ def test_what_is_left_out_is_missing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("content", "seed"),
+    [
+        ("seed: 5\ntrain: {epochs: 3}", 5),
+        ("train: {epochs: 3}\nseed: 5", 5),
+        ("seed: 5\ntrain: {seed: 2}", 2),
+        ("train: {epochs: 3}", 0),
+    ],
+)
+def test_the_seed_is_that_of_the_training_too(tmp_path: Path, content: str, seed: int) -> None:
+    """Where the training names none of its own."""
+    assert text(tmp_path, content).settings["train"].seed == seed
+
+
+def test_a_file_of_before_the_warm_up_is_read(tmp_path: Path) -> None:
+    """A training without the newer settings has their defaults."""
+    old = {k: v for k, v in TrainConfig().to_dict().items() if k not in ONE_SHOT}
+    found = text(tmp_path, f"train: {json.dumps(old)}")
+    assert found.settings["train"] == TrainConfig()
+
+
+@pytest.mark.parametrize(
     ("content", "says"),
     [
         ("space: {nme: mobilenet}", "did you mean 'name'?"),
@@ -93,6 +117,9 @@ def test_what_is_left_out_is_missing(tmp_path: Path) -> None:
         ("penalty: {name: hinge, weight: heavy}", "weight of penalty is 'heavy'"),
         ("train: {accumulate: 0}", "accumulate is 0"),
         ("train: {accumulat: 2}", "did you mean 'accumulate'?"),
+        ("train: {warmup: {rate: 1}}", "no setting of warmup of train 'rate'"),
+        ("train: {warmup: {lr: 0}}", "in the warmup, lr is 0"),
+        ("train: {warmup: 3}", "warmup of train is 3"),
         ("train: {epochs: 2.5}", "epochs is 2.5; it must be a whole number"),
         ("train: {epochs: null}", "epochs is None"),
         ("predictor: 3", "predictor is 3"),

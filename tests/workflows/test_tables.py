@@ -246,3 +246,52 @@ def test_a_name_of_the_row_describes_nothing(frame: pd.DataFrame, tmp_path: Path
     frame = pd.concat([frame] * 4).assign(name=[f"network {row}" for row in range(4 * N)])
     with pytest.raises(UsageError, match="'name' has 160 different texts in 160 rows"):
         read_columns(write(frame, tmp_path), ("ks", "name"), "cpu")
+
+
+@pytest.mark.parametrize("word", ["None", "NA", "null", "N/A", "nan"])
+def test_an_option_may_be_called_like_nothing(
+    frame: pd.DataFrame, tmp_path: Path, word: str
+) -> None:
+    """Among texts it is a text, in CSV as in Parquet; only an empty cell is missing there."""
+    frame["wide"] = [word if wide else "plain" for wide in frame["wide"]]
+    frame.loc[0, "wide"] = None
+    tables = [
+        read_columns(write(frame, tmp_path, name), COLUMNS, "cpu")
+        for name in ("t.csv", "t.parquet")
+    ]
+    for table in tables:
+        assert table.space.choices[-1].options == tuple(sorted([word, "plain"]))
+        assert table.notes() == ["1 row was set aside: wide is missing"]
+    np.testing.assert_array_equal(tables[0].X, tables[1].X)
+
+
+@pytest.mark.parametrize("word", ["None", "NA", "null", "N/A", "nan"])
+def test_a_word_among_numbers_is_a_missing_number(
+    frame: pd.DataFrame, tmp_path: Path, word: str
+) -> None:
+    """The column stays one of numbers, joined ones too; and no latency is no latency."""
+    frame = frame.astype({"width": object, "cpu": object})
+    frame.loc[0, "width"] = frame.loc[1, "ks"] = frame.loc[2, "cpu"] = word
+    table = read_columns(write(frame, tmp_path), COLUMNS, "cpu")
+    assert table.space.choices[0].values == (3.0, 5.0, 7.0)
+    assert table.space.choices[-2].values == (0.5, 0.75, 1.0)
+    assert table.notes() == [
+        f"1 row was set aside: {column} is missing" for column in ("cpu", "ks", "width")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("factor", "unit", "fitting"),
+    [(1e-3, "ms", "s"), (1.0, "us", "ms or s"), (2e-3, "s", None), (1.0, "ms", None)],
+)
+def test_latencies_that_few_networks_reach_are_told(
+    frame: pd.DataFrame, tmp_path: Path, factor: float, unit: str, fitting: str | None
+) -> None:
+    """Seconds that are read as milliseconds are kept, with the question whether they are that."""
+    frame["cpu"] *= factor
+    told = read_columns(write(frame, tmp_path), COLUMNS, "cpu", unit).notes()
+    if fitting is None:
+        assert told == []
+    else:
+        (sentence,) = told
+        assert f" {unit}, and few networks are as fast: is it in {fitting}? If so" in sentence

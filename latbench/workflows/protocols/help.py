@@ -30,8 +30,8 @@ def rows(table: Table, request: Request) -> list[Row]:
     labels = request.labels or LABELS
     most = len(table.pool) - 2 * (len(table.pool) // 10)
     for count in labels:
-        if not 2 <= count <= most:
-            raise UsageError(f"{count} labels: this protocol takes 2 to {most}")
+        if not 3 <= count <= most:
+            raise UsageError(f"{count} labels: this protocol takes 3 to {most}")
     networks = table.queries.stop
     read = public_tables.load(
         table.public, request.data, (*table.devices, *table.sources), networks

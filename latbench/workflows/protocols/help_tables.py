@@ -46,6 +46,9 @@ class Table:
     published: tuple[Published, ...]
 
 
+BASELINES = methods.registered("flops", "params")
+"""What everybody has, fitted to the target alone."""
+
 TRANSFERS: dict[str, Method] = {
     "ridge transfer": methods.RidgeTransfer,
     "transfer, labels drawn at random": methods.Transfer,
@@ -69,6 +72,7 @@ NB201 = Table(
     pool=range(900),
     queries=range(900, 1900),
     ours={
+        **BASELINES,
         "ridge: edges one-hot, operation counts": methods.features(methods.one_hot_and_counts),
         "ridge: operation counts": methods.features(methods.counts),
         **TRANSFERS,
@@ -90,6 +94,7 @@ FBNET = Table(
     pool=range(4000),
     queries=range(4000, 5000),
     ours={
+        **BASELINES,
         "ridge: blocks one-hot": methods.features(methods.one_hot),
         "ridge: blocks one-hot, line on MACs": methods.features(methods.one_hot_and_line),
         **TRANSFERS,

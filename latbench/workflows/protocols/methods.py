@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -93,6 +93,20 @@ class Ridge(_Random):
         return predicted
 
 
+class Registered(_Random):
+    """A predictor of the registry that needs networks alone, fitted to the target alone."""
+
+    def __init__(self, kind: str, known: Known) -> None:
+        """Keep what the kind is fitted on."""
+        self._X = known.X
+        self._predictor = latbench.predictor(kind).for_table(known.space, None)
+
+    def predict(self, drawn: IntArray, y: FloatArray, queries: IntArray) -> FloatArray:
+        """See :class:`Model`."""
+        fitted = self._predictor.clone().fit(self._X[drawn], y, calibrate=False)
+        return fitted.predict(self._X[queries])
+
+
 class RidgeTransfer(Ridge):
     """A ridge a source on log latency, then one on their predictions and the one-hots."""
 
@@ -137,6 +151,11 @@ class ChosenTransfer(Transfer):
 def features(describe: Callable[[SearchSpace, IntArray], FloatArray]) -> Method:
     """Return the ridge on what ``describe`` says of architectures (n, choices)."""
     return lambda known: Ridge(describe(known.space, known.X))
+
+
+def registered(*kinds: str) -> dict[str, Method]:
+    """Return the predictors of the registry of those ``kinds``, by kind."""
+    return {kind: partial(Registered, kind) for kind in kinds}
 
 
 def one_hot(space: SearchSpace, X: IntArray) -> FloatArray:

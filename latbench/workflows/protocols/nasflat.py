@@ -14,15 +14,17 @@ import numpy as np
 
 from latbench.errors import UsageError
 from latbench.spaces import FloatArray, IntArray
-from latbench.workflows.protocols import public_tables
+from latbench.workflows.protocols import methods, public_tables
+from latbench.workflows.protocols.help_tables import BASELINES, TRANSFERS
 from latbench.workflows.protocols.help_tables import FBNET as HELP_TABLE_2
 from latbench.workflows.protocols.help_tables import NB201 as HELP_TABLE_3
-from latbench.workflows.protocols.help_tables import TRANSFERS
 from latbench.workflows.protocols.methods import Known, Model, scores
 from latbench.workflows.protocols.public_tables import Latencies, PublicTable
 from latbench.workflows.protocols.rows import Request, Row, Scores, ours
 
 LABELS = (20,)
+OURS = {**BASELINES, **methods.registered("ridge"), **TRANSFERS}
+"""Our methods by name."""
 
 
 @dataclass(frozen=True)
@@ -113,9 +115,9 @@ def rows(suite: Suite, request: Request) -> list[Row]:
     """
     labels = request.labels or LABELS
     for count in labels:
-        if not 2 <= count < suite.public.networks:
+        if not 3 <= count < suite.public.networks:
             raise UsageError(
-                f"{count} labels: this protocol takes 2 to {suite.public.networks - 1}"
+                f"{count} labels: this protocol takes 3 to {suite.public.networks - 1}"
             )
     devices = dict.fromkeys(
         name for task in suite.tasks.values() for name in (*task.sources, *task.targets)
@@ -133,7 +135,7 @@ def rows(suite: Suite, request: Request) -> list[Row]:
         for method, told in suite.published.items()
     ]
     draws: dict[tuple[str, int], list[dict[str, Scores]]] = {
-        (method, count): [] for method in TRANSFERS for count in labels
+        (method, count): [] for method in OURS for count in labels
     }
     for done, seed in enumerate(request.draws, start=1):
         for (method, count), scored in _draw(suite, read, labels, seed).items():
@@ -155,7 +157,7 @@ def _draw(
             every, suite.source_labels, replace=False
         )
         known = Known(read.space, read.X, {one: read.y[one] for one in task.sources}, labelled)
-        for method, build in TRANSFERS.items():
+        for method, build in OURS.items():
             model = build(known)
             for count in labels:
                 by_device = [

@@ -29,6 +29,7 @@ BANDS = (1, 5, 10, 20)
 
 OURS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "flops": ("flops", {}),
+    "params": ("params", {}),
     "ridge": ("ridge", {}),
     "gbdt": ("gbdt", {}),
     "gbdt, tolerance 0.1": ("gbdt", {"tolerance": 0.1}),
