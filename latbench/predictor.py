@@ -19,6 +19,7 @@ from latbench.errors import (
 from latbench.prediction import conformal
 from latbench.prediction.expectation import ChoiceSum
 from latbench.prediction.inputs import FloatArray, IntArray, Space, check_latencies
+from latbench.prediction.repeats import tell_apart
 from latbench.prediction.saving import Saveable
 from latbench.prediction.support import Support
 
@@ -127,7 +128,8 @@ class Predictor(Saveable, ABC):
         """Learn from measured networks, and calibrate the intervals; forgets any earlier fit.
 
         Args:
-            X: architectures (n, choices); a network may occur more than once.
+            X: architectures (n, choices); a network may occur more than once, and there is a
+                warning where its latencies are more than a factor of two apart.
             y: their true latencies (n,) in ms.
             seed: of the folds by which :mod:`latbench.prediction.conformal` calibrates.
             calibrate: False leaves out the further fits that intervals need, for whoever wants
@@ -141,6 +143,7 @@ class Predictor(Saveable, ABC):
         X = self.space.check(X)
         y = check_latencies(y, len(X))
         first, groups = conformal.different(X)
+        tell_apart(self.space, X, y, groups, level=2)
         if len(first) < self.min_networks:
             raise UsageError(
                 f"{self.kind} is fitted on at least {self.min_networks} different networks; got "

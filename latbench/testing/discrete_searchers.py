@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from abc import abstractmethod
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -170,3 +171,16 @@ class DiscreteSearcherSuite(SearcherSuite):
             discrete.restore({"rng": {}})
         with pytest.raises(ArtefactError, match="version 99"):
             discrete.restore({**discrete.state(), "version": 99})
+        with pytest.raises(ArtefactError, match="version None"):
+            discrete.restore({"format": discrete.state()["format"]})
+        with pytest.raises(ArtefactError, match="has no told"):
+            discrete.restore({k: v for k, v in discrete.state().items() if k != "told"})
+
+    def test_a_file_that_is_no_state_is_refused(
+        self, searcher: Searcher, toy: Toy, tmp_path: Path
+    ) -> None:
+        """JSON of another kind, by the name of the file."""
+        path = tmp_path / "state.json"
+        path.write_text("[1]", encoding="utf-8")
+        with pytest.raises(ArtefactError, match=r"state\.json is not the state of a search"):
+            searcher.run(self.make_task(toy), checkpoint=path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from latbench import registry
-from latbench.errors import LatbenchError, UsageError
+from latbench.errors import InfeasibleError, LatbenchError, UsageError
 from latbench.hooks import ExpectedLatency
-from latbench.hooks.penalties import PENALTIES, Additive, penalty
+from latbench.hooks.penalties import PENALTIES, Additive, MulLog2, penalty
 from latbench.one_shot_searcher import OneShotSearcher
 from latbench.searcher import Searcher
 from latbench.spaces.space import SearchSpace
@@ -64,7 +65,10 @@ class OneShotSearcherSuite(SearcherSuite):
             "expected": ExpectedLatency(toy.predictor),
             "penalty": Additive(0.1),
         }
-        return super().make_task(toy, **{**settings, **changes})
+        settings.update(changes)
+        if not self.make_searcher().follows_penalty:
+            settings["penalty"] = None
+        return super().make_task(toy, **settings)
 
     def make_small_space(self) -> SearchSpace:
         """Return a chain of some hundred architectures; override it as :meth:`make_space`."""
@@ -129,14 +133,14 @@ class OneShotSearcherSuite(SearcherSuite):
 
     @pytest.mark.parametrize("name", sorted(PENALTIES))
     def test_the_latency_alone_moves_the_architecture(self, toy: Toy, name: str) -> None:
-        """With a constant task loss and a target that nothing meets, the fastest is learned."""
+        """With a constant task loss and the fastest network's target, that one is learned."""
         if name != "hinge" and not self.make_searcher().follows_penalty:
             pytest.skip("it has a latency term of its own, which is tried once")
         task = self.make_task(
             toy,
             steps=_LONG,
             loss=constant,
-            target_ms=0.5 * toy.fastest_ms,
+            target_ms=toy.fastest_ms * (1 + 1e-9),
             penalty=unmet(name, toy.fastest_ms),
         )
         searcher = self.learned(task, rate=0.1, warmup=0.0, weight_decay=0.0, every=1)
@@ -218,6 +222,19 @@ class OneShotSearcherSuite(SearcherSuite):
             self.make_searcher(finalists=10).run(self.make_task(toy, evaluations=9))
 
     # What is missing or broken
+
+    def test_a_target_that_nothing_meets_is_refused_at_the_start(self, toy: Toy) -> None:
+        """Before anything is trained, also where steps are taken by hand."""
+        with pytest.raises(InfeasibleError, match="fastest"):
+            self.begun(self.make_task(toy, target_ms=0.5 * toy.fastest_ms))
+
+    def test_a_penalty_that_cannot_be_is_refused_at_the_start(self, toy: Toy) -> None:
+        """One that would not push towards fast networks; any, where none is followed."""
+        searcher = self.make_searcher()
+        task = dataclasses.replace(self.make_task(toy), penalty=MulLog2(10 * toy.fastest_ms))
+        words = "takes logarithms" if searcher.follows_penalty else "follows no penalty"
+        with pytest.raises(UsageError, match=words):
+            searcher.start(task)
 
     @pytest.mark.parametrize("name", ["supernet", "data"])
     def test_a_task_without_what_is_trained_is_refused(self, toy: Toy, name: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +28,14 @@ CARD: Mapping[str, Any] = {
 
 Data = tuple[IntArray, FloatArray]
 
+_FITTED: dict[tuple[object, ...], Predictor] = {}
+
 
 class PredictorFixtures(ABC):
     """A predictor, fitted and saved, on synthetic latencies.
 
-    They are ``0.2 ms + 0.9 * sum of blocks`` with 2 % noise on ``digits-mobilenet``.
+    They are ``0.2 ms + 0.9 * sum of blocks`` with 2 % noise on ``digits-mobilenet``; where a space
+    has no networks, the sum is one of options.
     """
 
     @abstractmethod
@@ -39,7 +44,8 @@ class PredictorFixtures(ABC):
 
         Args:
             space: whose architectures it is to take.
-            block_ms: measured latency by block key, of every block.
+            block_ms: measured latency by block key, of every block; empty where the space has no
+                networks.
         """
 
     def make_space(self) -> SearchSpace:
@@ -54,12 +60,12 @@ class PredictorFixtures(ABC):
 
     @pytest.fixture
     def block_ms(self, space: SearchSpace) -> dict[str, float]:
-        """A latency for every block: faster for fewer multiply-accumulates."""
+        """A latency for every block, if there are any: faster for fewer multiply-accumulates."""
         rng = np.random.default_rng(7)
-        scale = max(block.macs for block in space.blocks)
+        blocks = space.blocks if space.has_networks else ()
+        scale = max((block.macs for block in blocks), default=0)
         return {
-            block.key: float(0.02 + block.macs / scale * rng.uniform(0.3, 0.5))
-            for block in space.blocks
+            block.key: float(0.02 + block.macs / scale * rng.uniform(0.3, 0.5)) for block in blocks
         }
 
     @pytest.fixture
@@ -78,9 +84,17 @@ class PredictorFixtures(ABC):
         return self.make_predictor(space, block_ms)
 
     @pytest.fixture
-    def fitted(self, predictor: Predictor, data: Data) -> Predictor:
-        """The predictor, fitted."""
-        return predictor.fit(*data)
+    def fitted(self, predictor: Predictor, space: SearchSpace, data: Data) -> Predictor:
+        """The predictor, fitted: a copy of the one that was, where an equal one was on the data.
+
+        Two fits on the same data are the same, which has a check of its own.
+        """
+        params = {name: value for name, value in predictor.get_params().items() if name != "space"}
+        given = json.dumps(params, sort_keys=True), *(array.tobytes() for array in data)
+        key = (type(predictor), space.id, *given)
+        if key not in _FITTED:
+            _FITTED[key] = predictor.fit(*data)
+        return copy(_FITTED[key])
 
     @pytest.fixture
     def saved(self, fitted: Predictor, tmp_path: Path) -> Path:
@@ -94,5 +108,9 @@ class PredictorFixtures(ABC):
         """Return ``n`` architectures (n, choices) and their synthetic latencies (n,) in ms."""
         rng = np.random.default_rng(seed)
         X = space.sample(rng, n)
-        total = space.path(X) @ np.array([block_ms[block.key] for block in space.blocks])
+        if space.has_networks:
+            total = space.path(X) @ np.array([block_ms[block.key] for block in space.blocks])
+        else:
+            one_hot = space.one_hot(X)
+            total = one_hot @ np.random.default_rng(7).uniform(0.02, 0.5, one_hot.shape[1])
         return X, (0.2 + 0.9 * total) * np.exp(rng.normal(0, 0.02, n))

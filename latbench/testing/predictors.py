@@ -9,6 +9,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -71,8 +73,18 @@ class PredictorSuite(PredictorFileChecks, PredictorExpectationChecks):
     def test_duplicates_are_accepted(self, predictor: Predictor, data: Data) -> None:
         """A network measured twice may occur twice."""
         X, y = data
-        predictor.fit(np.concatenate([X, X[:50]]), np.concatenate([y, 1.01 * y[:50]]))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message=".*ms in row")
+            predictor.fit(np.concatenate([X, X[:50]]), np.concatenate([y, 1.01 * y[:50]]))
         assert len(predictor.scores_) == len(np.unique(X, axis=0))
+
+    def test_latencies_far_apart_of_one_network_are_told(
+        self, predictor: Predictor, data: Data
+    ) -> None:
+        """Nobody knows which of them is right: a warning names the rows and the values."""
+        X, y = np.concatenate([data[0], data[0][:1]]), np.append(data[1], 100 * data[1][0])
+        with pytest.warns(UserWarning, match=rf"ms in row {len(y) - 1}, more than a factor of 2"):
+            predictor.fit(X, y, calibrate=False)
 
     @pytest.mark.parametrize("value", [np.nan, np.inf, 0.0, -1.0, "fast", None, True])
     def test_bad_latencies_are_refused(

@@ -110,6 +110,19 @@ class SpaceSuite(ArchitectureChecks, SpaceNetworkChecks):
                 for step in space.graph.plan(x)
             }
 
+    def test_what_rectifies_sees_its_input_through_a_relu(self, space: SearchSpace) -> None:
+        """A ReLU before it changes nothing; before other operations with weights it does."""
+        import torch
+
+        generator = torch.Generator().manual_seed(16)
+        for block in (block for block in space.blocks if block.params > 0):
+            module = block.operation.module().eval().requires_grad_(False)
+            for weights in module.parameters():  # a normalisation as drawn first keeps all signs
+                weights.normal_(generator=generator)
+            inputs = [torch.randn(1, *shape, generator=generator) for shape in block.input_shapes]
+            plain, rectified = module(*inputs), module(*map(torch.relu, inputs))
+            assert torch.equal(plain, rectified) == block.operation.rectifies, block.key
+
     def test_no_architectures_no_paths(self, space: SearchSpace, X: IntArray) -> None:
         """An empty batch is answered by an empty matrix."""
         assert space.path(X[:0]).shape == (0, len(space.blocks))

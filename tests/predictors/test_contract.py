@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import latbench
 from latbench import registry
 from latbench.errors import ArtefactError
 from latbench.predictor import Predictor
@@ -22,14 +23,45 @@ PARAMS: dict[str, dict[str, Any]] = {
 }
 
 
+KERNELS = {"values": [3, 5, 7]}
+SPACES: dict[str, dict[str, Any]] = {
+    "digits-mobilenet": {},
+    "nasbench201": {"cells": 1},
+    "table": {
+        "columns": [
+            {"name": "operation", "values": ["conv", "pool", "skip"]},
+            {"name": "resolution", "values": [128, 160, 192, 224], "between": True},
+            {"name": "depth", "values": [2, 3, 4]},
+            {"name": "kernel1", **KERNELS},
+            {"name": "kernel2", **KERNELS},
+            {"name": "kernel3", **KERNELS, "active": ["depth", [3, 4]]},
+            {"name": "kernel4", **KERNELS, "active": ["depth", [4]]},
+        ]
+    },
+}
+"""A chain, cells that are pruned, and no network at all: space -> its options."""
+WANT_NETWORKS = ("flops", "lut", "params")
+
+CASES = [
+    (kind, space)
+    for space in SPACES
+    for kind in registry.names(registry.PREDICTORS)
+    if not (space == "table" and kind in WANT_NETWORKS)
+]
+
+
 class TestRegisteredPredictors(PredictorSuite):
-    """The shipped suite over what the registry lists."""
+    """The shipped suite over what the registry lists, on a space of each sort."""
 
     kind: str
+    space_name: str
 
-    @pytest.fixture(autouse=True, params=registry.names(registry.PREDICTORS))
-    def _kind(self, request: pytest.FixtureRequest) -> None:
-        self.kind = request.param
+    @pytest.fixture(autouse=True, params=CASES, ids="-".join)
+    def _case(self, request: pytest.FixtureRequest) -> None:
+        self.kind, self.space_name = request.param
+
+    def make_space(self) -> SearchSpace:
+        return latbench.space(self.space_name, **SPACES[self.space_name])
 
     def make_predictor(self, space: SearchSpace, block_ms: Mapping[str, float]) -> Predictor:
         found: type[Predictor] = registry.load(registry.PREDICTORS, self.kind)

@@ -198,3 +198,16 @@ def test_a_cell_has_no_sum(cells: SearchSpace) -> None:
     lut.fit(X, lut.accumulated(X))
     with pytest.raises(UnavailableError, match="no sum over choices"):
         lut.expected_ms({})
+
+
+def test_a_hole_is_the_reason_why_there_is_no_sum(space: SearchSpace) -> None:
+    """Asking whether there is an exact mean names the block that is not there."""
+    known = {key: ms for key, ms in BLOCKS.items() if key != E6K5}
+    X = everything(space)
+    X = X[(X != 3).all(axis=1)]
+    lut = LUT(space, known).fit(X, LUT(space, known).accumulated(X))
+    reason = lut.expected_ms_refusal()
+    assert reason is not None
+    assert f"that are needed ({E6K5})" in reason
+    with pytest.raises(UnavailableError, match="latbench profile --space digits-mobilenet"):
+        lut.expected_ms({})
