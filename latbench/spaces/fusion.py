@@ -3,7 +3,8 @@
 Runtimes agree on a few rewrites. What passes a value on costs nothing, and what is computed twice
 is computed once. A convolution adds what it computes to another value on its way out, if nobody
 else reads it (ONNX Runtime), or only if nobody else reads the other value either, over which it
-writes (OpenVINO). A ReLU is applied by what writes a value, if nobody reads the value without it.
+writes (OpenVINO). A ReLU is applied by the convolution or the addition that writes a value, if
+nobody reads the value without it; in ONNX Runtime an addition by itself applies none.
 The rest are kernels of their own, each of which reads and writes a whole map. How many there are of
 each, and how they add up with each other, tells more of a latency than the names of the options.
 """
@@ -16,11 +17,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from latbench.spaces.values import scattered
+from latbench.spaces.values import joined, scattered
 
 if TYPE_CHECKING:
     from latbench.spaces.architectures import FloatArray
     from latbench.spaces.graph import BoolArray, IntArray, StaticGraph
+    from latbench.spaces.operation import Operation
     from latbench.spaces.values import Values
 
 KERNELS = (
@@ -48,7 +50,7 @@ def kernels(
     Operations with weights and their multiply-accumulates; others, but for joins; additions of two
     values, of which a join of k has k - 1; those that an operation with weights does on its way
     out, and those that write over the other value; values that are read through a ReLU; and those
-    that are read in no other way, so that what writes them applies it.
+    that are read in no other way, and written by an operation with weights or an addition.
 
     Args:
         graph: of the space.
@@ -63,7 +65,8 @@ def kernels(
             operation = candidate.operation
             runs, value = chosen & live[:, position], values[node.name]
             if operation.joins:
-                _add(found, runs, value, [(alive[name], values[name]) for name in candidate.inputs])
+                inputs = [(alive[name], values[name]) for name in candidate.inputs]
+                _add(found, operation, runs, value, inputs)
             elif not (operation.is_zero or operation.passes_through):
                 kind = _Kind(
                     macs=operation.macs(graph.input_shapes(candidate)),
@@ -75,7 +78,11 @@ def kernels(
 
 
 def _add(
-    found: _Operations, runs: BoolArray, value: Values, inputs: list[tuple[BoolArray, Values]]
+    found: _Operations,
+    join: Operation,
+    runs: BoolArray,
+    value: Values,
+    inputs: list[tuple[BoolArray, Values]],
 ) -> None:
     """Add the additions of a join, one after the other; the last one gives its ``value``.
 
@@ -88,7 +95,9 @@ def _add(
     for alive, given in inputs:
         both = alive & (seen > 0)
         seen += alive
-        result = np.where(seen == last, value, scattered(scattered(total) + scattered(given)))
+        # Named as a join of these two is: who has that has this.
+        pair = joined(join, scattered(total) + scattered(given))
+        result = np.where(seen == last, value, pair)
         found.add(runs & both, result, _Kind(addition=True), [total, given])
         total = np.where(both, result, np.where(alive, given, total))
 

@@ -6,6 +6,7 @@ A name is a number of 64 bits, scattered so that no two values share one.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from latbench.spaces.graph import INPUT
 
 if TYPE_CHECKING:
     from latbench.spaces.graph import BoolArray, Candidate, IntArray, StaticGraph
+    from latbench.spaces.operation import Operation
 
 Values = npt.NDArray[np.uint64]
 
@@ -25,7 +27,9 @@ _INCREMENT = 0x9E3779B97F4A7C15
 def named(
     graph: StaticGraph, X: IntArray, placed: IntArray, alive: dict[str, BoolArray]
 ) -> dict[str, Values]:
-    """Return the names of the values at each node, (n,), by the node's; 0 where it holds none.
+    """Return the names of the values at each node, (n,), by the node's.
+
+    Where a node holds no value, or one that nothing alive made, its name means nothing.
 
     Operations without weights give the same value where they are one block on the same values, in
     any order where they are joined; one with weights gives a value of its own.
@@ -41,13 +45,15 @@ def named(
     for position, node in enumerate(graph.nodes):
         found = np.zeros(n, dtype=np.uint64)
         for chosen, candidate in graph.chosen(node, X):
-            if candidate.operation.is_zero:
+            operation = candidate.operation
+            if operation.is_zero:
                 continue
             given, alone = taken(candidate, values, alive)
             own = placed[:, position].astype(np.uint64)
-            if candidate.operation.params() > 0:  # what it computes, no other node does
+            if operation.params() > 0:  # what it computes, no other node does
                 own = own + np.uint64((position + 1) << 32)
-            found = np.where(chosen, np.where(alone, given, then(given, own)), found)
+            result = joined(operation, given) if operation.joins else then(given, own)
+            found = np.where(chosen, np.where(alone, given, result), found)
         values[node.name] = found
     return values
 
@@ -70,6 +76,12 @@ def taken(
     for name, there in zip(names, present, strict=True):
         found = scattered(found + np.where(there, name, np.uint64(0)))
     return found, np.zeros(names.shape[1], dtype=np.bool_)
+
+
+def joined(operation: Operation, given: Values) -> Values:
+    """Return a name for what a join makes of values whose scattered names add up to ``given``."""
+    kind = np.uint64(crc32(operation.key.encode()))
+    return then(given, np.full(len(given), kind))
 
 
 def then(given: Values, what: Values) -> Values:

@@ -32,12 +32,13 @@ class GBDT(Predictor):
 
     The base is a robust ridge (:mod:`latbench_predictors.robust_ridge`): on options and costs, or,
     where a compiler can fuse, on the kernels that are left and on their products
-    (:mod:`latbench_predictors.products`), whichever has the smaller error on networks left out: a
-    runtime may compile a network, or run it as it stands. The trees are LightGBM's, on options,
-    costs and the counts of blocks (:class:`latbench_predictors.whole_network.Described`), fitted to
-    the relative errors that the base makes on networks left out. There are as many as
-    cross-validation wants: none where the latency is a sum, or where networks are few. So it is a
-    ridge while it has to be, where trees alone would know next to nothing.
+    (:mod:`latbench_predictors.products`). A runtime may compile a network, or run it as it stands;
+    so that base is taken which errs less on networks left out or, with a tolerance, errs by more
+    than that on fewer. The trees are LightGBM's, on options, costs and the counts of blocks
+    (:class:`latbench_predictors.whole_network.Described`), fitted to the relative errors that the
+    base makes on networks left out. There are as many as cross-validation wants: none where the
+    latency is a sum, or where networks are few. So it is a ridge while it has to be, where trees
+    alone would know next to nothing.
 
     ``coverage_of`` is the share of an architecture's options that a fitted network had; a quantity
     between those of fitted networks counts as had, and is told apart by ``support_of``.
@@ -107,18 +108,21 @@ class GBDT(Predictor):
         def fitted(columns: FloatArray) -> robust_ridge.Solution:
             return robust_ridge.fit(columns, y, self.least_ms_, self.tolerance)
 
-        def error(ridge: robust_ridge.Solution) -> float:
-            unit = robust_ridge.relative_to(y, self.least_ms_)
-            return robust_ridge.spread((y - ridge.left_out_ms) / unit)
-
         ridge = fitted(found.linear * weights)
         self.products_, coefficients = None, ridge.coefficients * weights
         if found.kernels.shape[1]:
             other = fitted(products(found.kernels))
-            if error(other) < error(ridge):
+            if self._error(other.left_out_ms, y) < self._error(ridge.left_out_ms, y):
                 ridge, self.products_, coefficients = other, products, other.coefficients
         self.intercept_ms_, self.coefficients_ = ridge.intercept_ms, coefficients
         return ridge
+
+    def _error(self, left_out_ms: FloatArray, y: FloatArray) -> float:
+        """Return the typical error, or the share of networks beyond the tolerance."""
+        errors = (y - left_out_ms) / robust_ridge.relative_to(y, self.least_ms_)
+        if self.tolerance is None:
+            return robust_ridge.spread(errors)
+        return float(np.mean(np.abs(errors) > self.tolerance))
 
     def _boosted(self, X: IntArray, columns: FloatArray, errors: FloatArray) -> str:
         """Return trees for the relative ``errors`` (n,) of the base as LightGBM's text, or ""."""

@@ -84,7 +84,11 @@ def test_folds_keep_networks_together_and_are_even(
     np.testing.assert_array_equal(fold, conformal.folds(groups, count, seed))
 
 
-def test_without_scores_there_is_no_quantile() -> None:
-    """A predictor that was fitted without calibration is told to be fitted with it."""
+@pytest.mark.parametrize("coverage", [0.5, 0.0])
+def test_without_scores_there_is_no_quantile(coverage: float) -> None:
+    """A predictor that was fitted without calibration is told to be fitted with it.
+
+    Also where the most is asked for that it can give, which is 0.
+    """
     with pytest.raises(UsageError, match="calibrate=False"):
-        conformal.quantile(np.empty(0), 0.5)
+        conformal.quantile(np.empty(0), coverage)

@@ -261,3 +261,14 @@ def test_kernels_and_their_products_are_saved(cells: SearchSpace) -> None:
     again = GBDT(cells)
     again._relearn(gbdt._learned())
     np.testing.assert_array_equal(again.predict(X), gbdt.predict(X))
+
+
+def test_a_tolerance_prefers_the_base_that_holds_it_more_often(cells: SearchSpace) -> None:
+    """Not the one whose typical error is less."""
+    y, often_right, never_far = np.ones(5), np.array([1, 1, 1, 0.8, 0.8]), np.full(5, 0.95)
+    preferred = []
+    for tolerance in (None, 0.1):
+        gbdt = GBDT(cells, tolerance=tolerance)
+        gbdt.least_ms_ = 0.25
+        preferred.append(gbdt._error(often_right, y) < gbdt._error(never_far, y))
+    assert preferred == [True, False]
