@@ -23,6 +23,7 @@ from latbench.training.task import SearchTask
 
 FORMAT = "latbench-search"
 VERSION = 1
+_PARTS = ("identity", "rng", "candidates", "told", "seconds")
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,16 +163,20 @@ class DiscreteSearcher(Searcher):
             source: what holds it, for messages.
 
         Raises:
-            ArtefactError: it is no such state, of another version, or of another search.
+            ArtefactError: it is no such state, lacks a part of one, or is of another version or
+                search.
         """
         self._require_start()
-        if state.get("format") != FORMAT:
+        if not isinstance(state, Mapping) or state.get("format") != FORMAT:
             raise ArtefactError(f"{source} is not the state of a search; use another file")
-        if state["version"] != VERSION:
+        if state.get("version") != VERSION:
             raise ArtefactError(
-                f"{source} has version {state['version']}, this latbench reads version {VERSION}; "
-                "use the latbench that wrote it, or begin anew"
+                f"{source} has version {state.get('version')}, this latbench reads version "
+                f"{VERSION}; use the latbench that wrote it, or begin anew"
             )
+        for part in _PARTS:
+            if part not in state:
+                raise ArtefactError(f"{source} is damaged: it has no {part}; begin anew")
         check_identity(source, state["identity"], self._identity())
         self.rng.bit_generator.state = state["rng"]
         self.candidates.restore(state["candidates"])

@@ -6,7 +6,9 @@ import json
 import time
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, fields
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -43,10 +45,12 @@ class OneShotSearcher(Searcher):
     Attributes:
         task: the task under way.
         state: everything that changes while it is.
+        candidates: what was found to be within the limit.
     """
 
     task: SearchTask
     state: OneShotState
+    candidates: Candidates
 
     measures: ClassVar[bool] = False
     """Whether latencies of drawn architectures may be measured ones: ``measure`` of the task."""
@@ -108,9 +112,15 @@ class OneShotSearcher(Searcher):
         """Begin ``task``, forgetting any other.
 
         Raises:
-            UsageError: the task lacks what a one-shot search needs, or a hyperparameter cannot be.
+            InfeasibleError: no architecture meets the limit; names the fastest one found.
+            UsageError: the task lacks what a one-shot search needs or has a penalty that is not
+                followed, or a hyperparameter or a setting of the penalty cannot be.
         """
         self._check(task)
+        # Before hours go into training: an error if nothing meets the limit.
+        self.candidates = Candidates(task, np.random.default_rng([task.seed, 1]))
+        if task.penalty is not None:
+            task.penalty.check(float(task.latency_ms(self.candidates.anchor[np.newaxis])[0]))
         weights = None if task.supernet is None else [*self._weights(task.supernet)]
         self.state = OneShotState(task, self._alpha(task), self._config(), weights)
         self.task = self.state.task
@@ -121,6 +131,11 @@ class OneShotSearcher(Searcher):
             raise UsageError(
                 f"{self.finalists} finalists are more than the {task.evaluations} evaluations; "
                 "allow more evaluations, or set fewer finalists"
+            )
+        if task.penalty is not None and not self.follows_penalty:
+            raise UsageError(
+                f"{self!r} follows no penalty: latencies join its gradient otherwise; leave the "
+                "penalty out of the task"
             )
         self._config()
 
@@ -140,22 +155,26 @@ class OneShotSearcher(Searcher):
 
     def step(self) -> None:
         """Take one step: of the architecture if it is due, and of the weights."""
-        images, labels = self.state.train.draw()
-        if self.state.architecture_is_due:
-            self._learn_architecture(images, labels)
-        self._learn_weights(images, labels)
-        for _ in range(1, self.state.training.accumulate):
-            self._learn_weights(*self.state.train.draw())
-        self.state.step += 1
+        state = self.state
+        batches = [state.train.draw() for _ in range(state.training.accumulate)]
+        if state.architecture_is_due:
+            self._step_architecture(batches)
+        for images, labels in batches:
+            self._learn_weights(images, labels)
+        state.step += 1
+
+    def _step_architecture(self, batches: Sequence[tuple[Tensor, Tensor]]) -> None:
+        """Have the architecture learn from training ``batches``, in turn, beside its own."""
+        parts = self.state.training.alpha_accumulate
+        # One part is no mean: it may come later, with the step of the weights.
+        with nullcontext() if parts == 1 else self.state.averaged():
+            for images, labels in islice(cycle(batches), parts):
+                self._learn_architecture(images, labels)
 
     # The whole search
 
     def _search(self, task: SearchTask, events: Callback, checkpoint: Path | None) -> SearchResult:
         began = time.monotonic()
-        # Before hours go into training: an error if nothing meets the limit.
-        candidates = Candidates(task, np.random.default_rng([task.seed, 1]))
-        if task.penalty is not None:
-            task.penalty.check(float(task.latency_ms(candidates.anchor[np.newaxis])[0]))
         cuda = range(torch.cuda.device_count())
         with torch.random.fork_rng(devices=cuda):
             torch.manual_seed(task.seed)
@@ -167,14 +186,14 @@ class OneShotSearcher(Searcher):
             began -= more.get("seconds", 0.0)
             self._train(events, checkpoint, identity)
             self.state.supernet.eval()
-            trials = self._score(candidates, more.get("scores", []))
+            trials = self._score(self.candidates, more.get("scores", []))
             for n, (x, score, latency_ms) in enumerate(trials, 1):
                 events.on_evaluation(n, x, score, latency_ms)
             seconds = time.monotonic() - began
             if checkpoint is not None:
                 scores = [score for _, score, _ in trials]
                 self.state.save(checkpoint, identity, {"scores": scores, "seconds": seconds})
-        return self._result(candidates, trials, seconds)
+        return self._result(self.candidates, trials, seconds)
 
     def _identity(self) -> dict[str, Any]:
         whole_search = {"kind": self.kind, "params": self.get_params(), "task": self.task.identity}
@@ -188,6 +207,8 @@ class OneShotSearcher(Searcher):
             if state.step % state.training.report_every == 0 or self.done:
                 state.report(events)
                 state.save_if_due(checkpoint, identity)
+            if state.pass_ended:
+                state.report_pass(events)
 
     def _score(
         self, candidates: Candidates, known: Sequence[float]

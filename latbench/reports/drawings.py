@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from latbench.errors import LatbenchError
 from latbench.reports.architecture_drawing import drawing
 from latbench.training.callbacks import Callback
@@ -15,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class Drawings(Callback):
-    """Draws the likeliest architecture of each report of a one-shot search, and new best ones.
+    """Draws the likeliest architecture after each pass of a one-shot search, and new best ones.
 
     The files are ``step-000340.svg``, after 340 steps, with the chance of each option, and
-    ``evaluation-0012.svg``, the 12th of the architectures that were scored. A report that would be
+    ``evaluation-0012.svg``, the 12th of the architectures that were scored. A pass that would be
     drawn like the one before leaves no file.
     """
 
@@ -29,11 +31,15 @@ class Drawings(Callback):
         self._last = ""
         self._best = -float("inf")
 
-    def on_chances(self, step: int, chances: Mapping[str, FloatArray]) -> None:
-        """Draw the likeliest option of each choice."""
-        options = {choice.name: choice.options for choice in self.space.choices}
-        likeliest = {name: options[name][given.argmax()] for name, given in chances.items()}
-        drawn = drawing(likeliest, {name: float(given.max()) for name, given in chances.items()})
+    def on_pass(self, step: int, chances: Mapping[str, FloatArray]) -> None:
+        """Draw the architecture of the likeliest options, as it would be exported."""
+        rows = [chances[choice.name] for choice in self.space.choices]
+        x = self.space.one(np.array([given.argmax() for given in rows]))
+        told = {
+            choice.name: float(given[option])
+            for choice, given, option in zip(self.space.choices, rows, x, strict=True)
+        }
+        drawn = drawing(_chosen(self.space, x), told)
         if drawn != self._last:
             self._last = drawn
             _write(self.folder / f"step-{step:06}.svg", drawn)
@@ -51,7 +57,17 @@ def write_drawing(path: Path, space: SearchSpace, x: IntArray) -> None:
     Raises:
         LatbenchError: the file cannot be written.
     """
-    _write(path, drawing(space.to_json(x)["choices"]))
+    _write(path, drawing(_chosen(space, x)))
+
+
+def _chosen(space: SearchSpace, x: IntArray) -> dict[str, str]:
+    """Return the option of each choice that matters in ``x`` (choices,), such as edges it takes."""
+    (matters,) = space.active(x[np.newaxis])
+    return {
+        choice.name: choice.options[option]
+        for choice, option, wanted in zip(space.choices, x, matters, strict=True)
+        if wanted
+    }
 
 
 def _write(path: Path, drawn: str) -> None:

@@ -49,6 +49,9 @@ class Callback:
     def on_chances(self, step: int, chances: Mapping[str, FloatArray]) -> None:
         """After ``step`` steps the options of each choice have these ``chances`` (options,)."""
 
+    def on_pass(self, step: int, chances: Mapping[str, FloatArray]) -> None:
+        """As :meth:`on_chances`, where a pass over the training images, or the training, ends."""
+
     def on_evaluation(self, n: int, x: IntArray, score: float, latency_ms: float) -> None:
         """The ``n``-th architecture ``x`` (choices,), from 1, got ``score`` and this latency."""
 
@@ -80,6 +83,11 @@ class Callbacks(Callback):
         """Tell every member."""
         for member in self.members:
             member.on_chances(step, chances)
+
+    def on_pass(self, step: int, chances: Mapping[str, FloatArray]) -> None:
+        """Tell every member."""
+        for member in self.members:
+            member.on_pass(step, chances)
 
     def on_evaluation(self, n: int, x: IntArray, score: float, latency_ms: float) -> None:
         """Tell every member."""

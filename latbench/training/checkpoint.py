@@ -20,6 +20,7 @@ from latbench.training.saving import check_identity, replace_file
 
 FORMAT = "latbench-checkpoint"
 VERSION = 1
+_PARTS = ("identity", "step", "values")
 
 
 @dataclass
@@ -118,12 +119,15 @@ def read_checkpoint(path: Path, identity: Mapping[str, Any]) -> Checkpoint:
         raise ArtefactError(
             f"{path} cannot be read as a checkpoint ({failure}); delete it to begin anew"
         ) from failure
-    if header.get("format") != FORMAT:
+    if not isinstance(header, Mapping) or header.get("format") != FORMAT:
         raise ArtefactError(f"{path} is not a checkpoint of latbench; choose another file")
-    if header["version"] != VERSION:
+    if header.get("version") != VERSION:
         raise ArtefactError(
-            f"{path} is a checkpoint of version {header['version']}, this latbench reads "
+            f"{path} is a checkpoint of version {header.get('version')}, this latbench reads "
             f"version {VERSION}; use the latbench that wrote it, or delete it to begin anew"
         )
+    for part in _PARTS:
+        if part not in header:
+            raise ArtefactError(f"{path} is damaged: it has no {part}; delete it to begin anew")
     check_identity(str(path), header["identity"], json.loads(json.dumps(identity)))
     return Checkpoint(header["step"], tensors, header["values"])

@@ -5,12 +5,37 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from latbench.errors import UsageError
 
-_WHOLE = frozenset({"epochs", "steps", "batch", "accumulate", "report_every", "seed", "every"})
+_WHOLE = frozenset(
+    {"epochs", "steps", "batch", "accumulate", "alpha_accumulate", "report_every", "seed", "every"}
+)
+
+ONE_SHOT = ("alpha_accumulate", "warmup")
+"""The settings of a training that only one-shot searches have."""
+
+
+@dataclass(frozen=True)
+class WarmupConfig:
+    """What the weights learn by until the architecture learns too; None is as afterwards.
+
+    Attributes:
+        lr, momentum, weight_decay, clip_norm: as in :class:`TrainConfig`. The rate lies on the
+            same half cosine, that of the whole training.
+    """
+
+    lr: float | None = None
+    momentum: float | None = None
+    weight_decay: float | None = None
+    clip_norm: float | None = None
+
+    @property
+    def given(self) -> dict[str, float]:
+        """What is other than afterwards, by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -27,6 +52,9 @@ class TrainConfig:
         weight_decay: decay of weight matrices and kernels; biases and batch norm have none.
         label_smoothing: share of the target spread evenly over the classes.
         clip_norm: largest norm of the gradient of a step.
+        alpha_accumulate: batches a step of the architecture in a one-shot search, whose gradients
+            are averaged.
+        warmup: what differs in the warm-up of a one-shot search; nothing if None.
         report_every: steps between reports to callbacks; losses are checked and states saved then.
         seed: draws the batches, and the architectures of a supernet.
     """
@@ -40,6 +68,8 @@ class TrainConfig:
     weight_decay: float = 4e-5
     label_smoothing: float = 0.1
     clip_norm: float = 5.0
+    alpha_accumulate: int = 1
+    warmup: WarmupConfig | None = None
     report_every: int = 20
     seed: int = 0
 
@@ -61,10 +91,21 @@ class TrainConfig:
             "weight_decay": (self.weight_decay, 0, math.inf),
             "label_smoothing": (self.label_smoothing, 0, 1),
             "clip_norm": (self.clip_norm, 1e-12, math.inf),
+            "alpha_accumulate": (self.alpha_accumulate, 1, math.inf),
             "report_every": (self.report_every, 1, math.inf),
             "seed": (self.seed, 0, math.inf),
         }
         _check({name: one for name, one in ranges.items() if (name, one[0]) != ("steps", None)})
+        if self.warmup is not None:
+            try:
+                self.in_warmup()
+            except UsageError as failure:
+                raise UsageError(f"in the warmup, {failure}") from failure
+
+    def in_warmup(self) -> TrainConfig:
+        """Return the settings of the warm-up's steps."""
+        given: dict[str, Any] = {} if self.warmup is None else self.warmup.given
+        return replace(self, warmup=None, **given)
 
     def total_steps(self, images: int) -> int:
         """Return the number of steps over a training split of ``images`` images.
@@ -80,6 +121,10 @@ class TrainConfig:
         if self.steps is not None:
             return self.steps
         return max(1, self.epochs * (images // self.batch) // self.accumulate)
+
+    def passes_after(self, step: int, images: int) -> int:
+        """Return how often ``step`` steps go through a training split of ``images`` images."""
+        return step * self.accumulate // (images // self.batch)
 
     def lr_at(self, step: int, total: int) -> float:
         """Return the learning rate of ``step``, counted from 0, out of ``total``."""

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from latbench.errors import LatbenchError
+from latbench.errors import LatbenchError, UsageError
 from latbench.training.batches import Batches
 from latbench.training.callbacks import Callback, Callbacks, Training
 from latbench.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from latbench.training.config import TrainConfig
+from latbench.training.config import ONE_SHOT, TrainConfig
 from latbench.training.data import ImageData
 from latbench.training.placement import place
 from latbench.training.saving import Pace
@@ -59,9 +59,15 @@ def fit(
         One row a report: ``step``, and the mean ``loss``, ``grad_norm`` and ``lr`` since the last.
 
     Raises:
+        UsageError: ``config`` has settings that only one-shot searches have.
         ArtefactError: the checkpoint is damaged or belongs to another training.
         LatbenchError: a loss or a gradient is not finite; names the step and the last good state.
     """
+    for name in ONE_SHOT:
+        if getattr(config, name) != getattr(TrainConfig, name):
+            raise UsageError(
+                f"{name} is for one-shot searches; leave it out of the training of the {title}"
+            )
     total = config.total_steps(len(data.train))
     whole = {**identity, "config": config.to_dict(), "data": data.identity}
     listeners = Callbacks(callbacks)
@@ -112,9 +118,7 @@ class _Run:
 
     def advance(self) -> None:
         """Take one step."""
-        lr = self.config.lr_at(self.step, self.total)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
+        set_sgd(self.optimizer, self.config, self.config.lr_at(self.step, self.total))
         # None, not zero: a weight that took no part must feel neither decay nor momentum.
         self.optimizer.zero_grad(set_to_none=True)
         losses = [self.backward() for _ in range(self.config.accumulate)]
@@ -193,7 +197,20 @@ def sgd(parameters: Iterable[nn.Parameter], config: TrainConfig) -> torch.optim.
     """Return Nesterov SGD with decay on matrices and kernels only."""
     listed = list(parameters)
     groups = [
-        {"params": [p for p in listed if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in listed if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in listed if decays(p)], "weight_decay": config.weight_decay},
+        {"params": [p for p in listed if not decays(p)], "weight_decay": 0.0},
     ]
     return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=True)
+
+
+def decays(parameter: nn.Parameter) -> bool:
+    """Return whether weight decay is for ``parameter``: a matrix or a kernel."""
+    return parameter.ndim > 1
+
+
+def set_sgd(optimizer: torch.optim.SGD, config: TrainConfig, lr: float) -> None:
+    """Have an optimiser of :func:`sgd` take its next step by ``config``, at the rate ``lr``."""
+    for group in optimizer.param_groups:
+        group["lr"], group["momentum"] = lr, config.momentum
+    decaying, _ = optimizer.param_groups
+    decaying["weight_decay"] = config.weight_decay

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from latbench.training.checkpoint import Checkpoint, read_checkpoint, write_chec
 from latbench.training.config import AlphaConfig, TrainConfig
 from latbench.training.data import ImageData
 from latbench.training.latency_pull import LatencyPull, latency_pull
-from latbench.training.loop import sgd
+from latbench.training.loop import decays, set_sgd, sgd
 from latbench.training.notes import Notes
 from latbench.training.placement import place
 from latbench.training.saving import Pace
@@ -64,7 +65,8 @@ class OneShotState:
             weights: the parameters of the supernet that learn; all by default.
 
         Raises:
-            UsageError: the task has no supernet or no data, or a batch is larger than a split.
+            UsageError: the task has no supernet or no data, a batch is larger than a split, or
+                there are settings for a warm-up and no warm-up.
         """
         self.alpha, self._config = alpha, config
         self.supernet, data = _required(task)
@@ -72,6 +74,11 @@ class OneShotState:
         alpha.to(task.device)
         self.supernet.train()
         self.training = task.train or TrainConfig(seed=task.seed)
+        if self.training.warmup is not None and not config.warmup:
+            raise UsageError(
+                "the training has settings for a warm-up, and warmup of the searcher is 0; give it "
+                "a share of the training, or leave those settings out"
+            )
         self.total = self.training.total_steps(len(data.train))
         self.rng = np.random.default_rng([task.seed, self.training.seed])
         if isinstance(task.expected, Drawing):
@@ -94,6 +101,7 @@ class OneShotState:
         self.memory: dict[str, float] = {}
         self.history: list[dict[str, float]] = []
         self._accumulated = 0
+        self._gathered: list[Sequence[Tensor]] | None = None
         self._notes = Notes()
         self._pace = Pace()
         self._saved: tuple[int, Path] | None = None
@@ -101,13 +109,26 @@ class OneShotState:
     @property
     def architecture_is_due(self) -> bool:
         """Whether this step is one in which the architecture learns."""
-        warmed_up = self.step >= self._config.warmup * self.total
-        return warmed_up and self.step % self._config.every == 0
+        return not self._warming_up(self.step) and self.step % self._config.every == 0
 
     @property
     def lr(self) -> float:
         """The learning rate of the weights at this step."""
-        return self.training.lr_at(self.step, self.total)
+        return self._training_at(self.step).lr_at(self.step, self.total)
+
+    @property
+    def pass_ended(self) -> bool:
+        """Whether a pass over the training images, or the training, ended with the last step."""
+        images = len(self.train.split)
+        before, now = (self.training.passes_after(n, images) for n in (self.step - 1, self.step))
+        return now > before or self.step == self.total
+
+    def _warming_up(self, step: int) -> bool:
+        return step < self._config.warmup * self.total
+
+    def _training_at(self, step: int) -> TrainConfig:
+        """Return the settings that the weights learn by in ``step``, counted from 0."""
+        return self.training.in_warmup() if self._warming_up(step) else self.training
 
     @property
     def momenta(self) -> list[Tensor | None]:
@@ -124,10 +145,9 @@ class OneShotState:
 
     @property
     def decays(self) -> list[float]:
-        """The weight decay of each of :attr:`weights`."""
-        groups = self._weight_optimizer.param_groups
-        decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
-        return [decay[id(p)] for p in self.weights]
+        """The weight decay of each of :attr:`weights` at this step."""
+        decay = self._training_at(self.step).weight_decay
+        return [decay if decays(p) else 0.0 for p in self.weights]
 
     # Losses
 
@@ -172,12 +192,37 @@ class OneShotState:
         self.note("architecture_loss", task_loss)
         self.step_alpha(both)
 
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Have all steps of the architecture inside be one, against their mean, at the end.
+
+        Raises:
+            UsageError: there were none.
+        """
+        self._gathered = []
+        try:
+            yield
+            gathered = self._gathered
+        finally:
+            self._gathered = None
+        if not gathered:
+            raise UsageError(
+                f"alpha_accumulate is {self.training.alpha_accumulate}, and the architecture "
+                "learns with the weights, from the same batches; give accumulate instead"
+            )
+        self.step_alpha([torch.stack(each).mean(0) for each in zip(*gathered, strict=True)])
+
     def step_alpha(self, gradients: Sequence[Tensor]) -> None:
         """Take a step of the architecture against ``gradients``, one for each of its parameters.
+
+        Inside :meth:`averaged` it is a part of the step that is taken at the end.
 
         Raises:
             LatbenchError: they are not finite.
         """
+        if self._gathered is not None:
+            self._gathered.append(gradients)
+            return
         for parameter, gradient in zip(self.alpha.parameters(), gradients, strict=True):
             parameter.grad = gradient
         norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
@@ -211,9 +256,9 @@ class OneShotState:
         self._accumulated = (self._accumulated + 1) % self.training.accumulate
         if self._accumulated:
             return None
-        for group in self._weight_optimizer.param_groups:
-            group["lr"] = self.lr
-        norm = nn.utils.clip_grad_norm_(self.weights, self.training.clip_norm)
+        training = self._training_at(self.step)
+        set_sgd(self._weight_optimizer, training, self.lr)
+        norm = nn.utils.clip_grad_norm_(self.weights, training.clip_norm)
         self._weight_optimizer.step()
         self.note("grad_norm", norm)
         gradients = [
@@ -244,6 +289,10 @@ class OneShotState:
         events.on_step(self.step, row)
         events.on_chances(self.step, self.task.space.by_choice(chances))
 
+    def report_pass(self, events: Callback) -> None:
+        """Tell of the chances at the end of a pass over the training images."""
+        events.on_pass(self.step, self.task.space.by_choice(self.alpha.chances()))
+
     def _broken(self, name: str, step: int, value: float) -> LatbenchError:
         """Return what is raised where ``name`` of ``step``, counted from 0, is not finite."""
         saved = "no state was saved before"
@@ -252,7 +301,8 @@ class OneShotState:
             saved = f"the last good state, of step {done}, is in the checkpoint {path}"
         return LatbenchError(
             f"the search broke down at step {step + 1}: the {name} is {value:g}; {saved}. Lower lr "
-            f"({self.training.lr:g}) or the rate of the architecture ({self._config.rate:g})"
+            f"({self._training_at(step).lr:g}) or the rate of the architecture "
+            f"({self._config.rate:g})"
         )
 
     def save_if_due(self, path: Path | None, identity: Mapping[str, Any]) -> None:

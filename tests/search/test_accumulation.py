@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from latbench import registry
+from latbench.errors import UsageError
 from latbench.hooks import ExpectedLatency
 from latbench.hooks.penalties import Additive
 from latbench.one_shot_searcher import OneShotSearcher
@@ -25,9 +27,13 @@ def toy() -> Toy:
     return Toy(registry.load(registry.SPACES, "digits-mobilenet")())
 
 
-def begun(searcher: OneShotSearcher, toy: Toy, batch: int, accumulate: int) -> OneShotSearcher:
+def begun(
+    searcher: OneShotSearcher, toy: Toy, batch: int, accumulate: int, alpha_accumulate: int = 1
+) -> OneShotSearcher:
     """Return a searcher that has begun to search within the toy."""
-    train = TrainConfig(steps=4, batch=batch, accumulate=accumulate, lr=0.1)
+    train = TrainConfig(
+        steps=4, batch=batch, accumulate=accumulate, alpha_accumulate=alpha_accumulate, lr=0.1
+    )
     task = SearchTask(
         toy.space,
         toy.predictor,
@@ -37,7 +43,7 @@ def begun(searcher: OneShotSearcher, toy: Toy, batch: int, accumulate: int) -> O
         data=toy_data(),
         train=train,
         expected=ExpectedLatency(toy.predictor),
-        penalty=Additive(0.1),
+        penalty=Additive(0.1) if searcher.follows_penalty else None,
     )
     searcher.start(task)
     return searcher
@@ -66,3 +72,39 @@ def test_a_step_is_one_of_each(toy: Toy, kind: type[OneShotSearcher]) -> None:
     assert state.step == 2
     assert {int(one["step"]) for one in state._alpha_optimizer.state.values()} == {2}
     assert state.train.position == 16  # six batches of eight: a pass over 32 images, and two
+
+
+def test_two_small_batches_are_a_large_one_for_the_architecture(toy: Toy) -> None:
+    """Its gradients are averaged over validation batches, as those of the weights over others."""
+    ends, last = [], []
+    for batch, parts in ((16, 1), (8, 2)):
+        searcher = begun(DARTS(order=1, warmup=0.0), toy, batch, parts, parts)
+        first = searcher.chances
+        for _ in range(3):
+            searcher.step()
+        assert not all(map(np.array_equal, first, searcher.chances))
+        ends.append(np.concatenate(searcher.chances))
+        last.append(searcher.state.validation.position)
+    large, small = ends
+    np.testing.assert_allclose(small, large, rtol=1e-4)
+    assert last == [16, 16]  # a pass over 32 images, and half of another
+
+
+@pytest.mark.parametrize("kind", [DARTS, FBNet, ProxylessNAS, UNAS])
+def test_the_architecture_takes_one_step_with_several_batches(
+    toy: Toy, kind: type[OneShotSearcher]
+) -> None:
+    """However many of them; the weights take as many as they did."""
+    searcher = begun(kind().set_params(warmup=0.0, every=1), toy, 8, 1, alpha_accumulate=3)
+    for _ in range(2):
+        searcher.step()
+    state = searcher.state
+    assert {int(one["step"]) for one in state._alpha_optimizer.state.values()} == {2}
+    assert (state.train.position, state.validation.position) == (16, 16)
+
+
+def test_snas_has_no_batches_for_the_architecture_alone(toy: Toy) -> None:
+    """What it follows comes with the step of the weights."""
+    searcher = begun(SNAS(), toy, 8, 1, alpha_accumulate=3)
+    with pytest.raises(UsageError, match=r"alpha_accumulate is 3, .* give accumulate instead"):
+        searcher.step()

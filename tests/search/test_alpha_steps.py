@@ -49,7 +49,7 @@ def task(toy: Toy, **changes: Any) -> SearchTask:
 def begun(toy: Toy, kind: type[OneShotSearcher], **params: Any) -> OneShotSearcher:
     """Return a searcher that has begun."""
     searcher = kind().set_params(warmup=0.0, every=1, **params)
-    searcher.start(task(toy))
+    searcher.start(task(toy) if searcher.follows_penalty else task(toy, penalty=None))
     return searcher
 
 

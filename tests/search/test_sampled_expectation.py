@@ -32,8 +32,8 @@ def toy() -> Toy:
     return Toy(registry.load(registry.SPACES, "digits-mobilenet")())
 
 
-def task(toy: Toy, hook: SampledLatency, **changes: Any) -> SearchTask:
-    """Return the toy's task with an expected latency that is drawn."""
+def task(toy: Toy, hook: SampledLatency, kind: str, **changes: Any) -> SearchTask:
+    """Return the toy's task for a searcher, with an expected latency that is drawn."""
     settings: dict[str, Any] = {
         "target_ms": toy.quantile_ms(0.5),
         "score": toy.score,
@@ -41,7 +41,7 @@ def task(toy: Toy, hook: SampledLatency, **changes: Any) -> SearchTask:
         "data": toy_data(),
         "train": TrainConfig(steps=40, batch=16, lr=0.05, report_every=10),
         "expected": hook,
-        "penalty": Additive(0.5),
+        "penalty": followed(kind),
         "seed": 1,
     }
     return SearchTask(toy.space, toy.predictor, **{**settings, **changes})
@@ -51,6 +51,11 @@ def drawn(toy: Toy, controlled: bool = False) -> SampledLatency:
     """Return an estimate from few draws."""
     control = toy.predictor.expected_ms if controlled else None
     return SampledLatency(toy.predictor, samples=4, control=control)
+
+
+def followed(kind: str) -> Additive | None:
+    """Return the penalty where the searcher follows one."""
+    return Additive(0.5) if searcher(kind).follows_penalty else None
 
 
 def searcher(kind: str) -> OneShotSearcher:
@@ -63,9 +68,9 @@ def searcher(kind: str) -> OneShotSearcher:
 def test_the_same_hook_gives_the_same_course_again(toy: Toy, kind: str) -> None:
     """Every search draws from its own seed, and leaves the hook's draws alone."""
     hook = drawn(toy)
-    first, second = (searcher(kind).run(task(toy, hook)) for _ in range(2))
+    first, second = (searcher(kind).run(task(toy, hook, kind)) for _ in range(2))
     assert course(first) == course(second)
-    fresh = searcher(kind).run(task(toy, drawn(toy)))
+    fresh = searcher(kind).run(task(toy, drawn(toy), kind))
     assert course(first) == course(fresh)
 
 
@@ -85,22 +90,24 @@ def test_resumed_equals_uninterrupted(
         return F.cross_entropy(logits, labels, reduction="none")
 
     stop = -1
-    whole = searcher(kind).run(task(toy, drawn(toy, controlled), loss=loss))
+    whole = searcher(kind).run(task(toy, drawn(toy, controlled), kind, loss=loss))
     stop, calls, path = calls // 2, 0, tmp_path / "search"
     with pytest.raises(KeyboardInterrupt):
-        searcher(kind).run(task(toy, drawn(toy, controlled), loss=loss), checkpoint=path)
+        searcher(kind).run(task(toy, drawn(toy, controlled), kind, loss=loss), checkpoint=path)
     assert path.exists()
     stop = -1
-    resumed = searcher(kind).run(task(toy, drawn(toy, controlled), loss=loss), checkpoint=path)
+    resumed = searcher(kind).run(
+        task(toy, drawn(toy, controlled), kind, loss=loss), checkpoint=path
+    )
     assert course(resumed) == course(whole)
-    ended = searcher(kind).run(task(toy, drawn(toy, controlled), loss=loss), checkpoint=path)
+    ended = searcher(kind).run(task(toy, drawn(toy, controlled), kind, loss=loss), checkpoint=path)
     assert course(ended) == course(whole)
 
 
 def test_draws_matter(toy: Toy) -> None:
     """Another seed gives another course, so that the tests above can fail."""
     one, other = (
-        searcher("snas").run(task(toy, drawn(toy), seed=seed)).details["expected_ms"]
+        searcher("snas").run(task(toy, drawn(toy), "snas", seed=seed)).details["expected_ms"]
         for seed in (1, 2)
     )
     assert one != other

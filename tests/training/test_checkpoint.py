@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,13 @@ from safetensors.torch import save_file
 from torch import nn
 
 from latbench.errors import ArtefactError
-from latbench.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from latbench.training.checkpoint import (
+    FORMAT,
+    VERSION,
+    Checkpoint,
+    read_checkpoint,
+    write_checkpoint,
+)
 from latbench.training.saving import Pace, replace_file
 
 IDENTITY = {"space": {"name": "toy", "options": {"depth": 3}}, "config": {"lr": 0.1}}
@@ -113,6 +120,22 @@ def test_anybody_elses_file_is_refused(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(2)}, str(tmp_path / "weights"))
     with pytest.raises(ArtefactError, match="is not a checkpoint of latbench"):
         read_checkpoint(tmp_path / "weights", IDENTITY)
+
+
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [
+        ([1], "is not a checkpoint of latbench"),
+        ({"format": FORMAT}, "version None"),
+        ({"format": FORMAT, "version": VERSION, "identity": IDENTITY}, "damaged: it has no step"),
+    ],
+)
+def test_a_header_that_is_not_whole_is_refused(tmp_path: Path, header: Any, says: str) -> None:
+    """JSON of another shape, or without what a state must have, is told by what it lacks."""
+    place = tmp_path / "c"
+    save_file({"a": torch.zeros(2)}, str(place), metadata={"latbench": json.dumps(header)})
+    with pytest.raises(ArtefactError, match=says):
+        read_checkpoint(place, IDENTITY)
 
 
 def test_another_version_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

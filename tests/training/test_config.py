@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from latbench.errors import UsageError
-from latbench.training.config import AlphaConfig, TrainConfig
+from latbench.training.config import AlphaConfig, TrainConfig, WarmupConfig
 
 
 def test_epochs_leave_out_the_unfilled_batch() -> None:
@@ -21,6 +21,26 @@ def test_steps_of_several_batches_are_fewer() -> None:
     assert TrainConfig(epochs=3, batch=64, accumulate=2).total_steps(1078) == 24
     assert TrainConfig(epochs=3, batch=64, accumulate=100).total_steps(1078) == 1
     assert TrainConfig(epochs=3, batch=64, accumulate=2, steps=5).total_steps(1078) == 5
+
+
+def test_a_pass_is_as_many_batches_as_there_are() -> None:
+    """16 batches of 64 are one pass over 1,078 images, and so are 8 steps of two."""
+    assert [TrainConfig(batch=64).passes_after(step, 1078) for step in (15, 16, 32)] == [0, 1, 2]
+    assert TrainConfig(batch=64, accumulate=2).passes_after(8, 1078) == 1
+
+
+def test_the_warm_up_differs_in_what_is_given() -> None:
+    """All else is as afterwards."""
+    config = TrainConfig(lr=0.2, momentum=0.8, warmup=WarmupConfig(lr=0.5, clip_norm=1.0))
+    assert config.in_warmup() == TrainConfig(lr=0.5, momentum=0.8, clip_norm=1.0)
+    assert TrainConfig(lr=0.2).in_warmup() == TrainConfig(lr=0.2)
+
+
+@pytest.mark.parametrize("values", [{"lr": 0.0}, {"momentum": 1.0}, {"clip_norm": "some"}])
+def test_values_of_the_warm_up_are_named_too(values: dict[str, Any]) -> None:
+    """As those of the training itself."""
+    with pytest.raises(UsageError, match=f"in the warmup, {next(iter(values))} is"):
+        TrainConfig(warmup=WarmupConfig(**values))
 
 
 def test_a_batch_fits_the_data() -> None:
@@ -77,6 +97,8 @@ def test_values_of_the_architecture_are_named_too(values: dict[str, Any]) -> Non
         {"steps": 0},
         {"batch": 1},
         {"accumulate": 0},
+        {"alpha_accumulate": 0},
+        {"alpha_accumulate": 1.5},
         {"epochs": 2.5},
         {"epochs": None},
         {"lr": "fast"},

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from latbench.errors import ArtefactError, LatbenchError
+from latbench.errors import ArtefactError, LatbenchError, UsageError
 from latbench.training.callbacks import Callback, Work
-from latbench.training.config import TrainConfig
+from latbench.training.config import TrainConfig, WarmupConfig
 from latbench.training.data import ImageData
 from latbench.training.loop import History, fit, sgd
 
@@ -95,6 +95,21 @@ def test_two_small_batches_are_a_large_one(data: ImageData) -> None:
     (large, losses), (small, others) = ends
     torch.testing.assert_close(large, small)
     assert losses == pytest.approx(others, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        (TrainConfig(warmup=WarmupConfig(lr=0.05)), "warmup"),
+        (TrainConfig(alpha_accumulate=2), "alpha_accumulate"),
+    ],
+)
+def test_settings_of_one_shot_searches_are_refused(
+    data: ImageData, config: TrainConfig, name: str
+) -> None:
+    """By name, since they would have no effect."""
+    with pytest.raises(UsageError, match=f"^{name} is for one-shot searches"):
+        train(network(), data, config)
 
 
 def test_training_learns(data: ImageData) -> None:
