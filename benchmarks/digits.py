@@ -86,7 +86,7 @@ def rows() -> Iterator[Row]:
         lut = registry.load(registry.PREDICTORS, "lut").for_table(space, known.block_ms)
         predictor: Predictor = lut.fit(known.X, known.y)
         targets_ms = [float(np.quantile(known.y, share)) for share in _SHARES]
-        done = folder / f"{seconds:g}s.jsonl"
+        done = folder / f"{_SIZE}px-{seconds:g}s-{side_by_side}-at-once.jsonl"
         runs = _kept(done)
         # Seeds outermost, so that what there is of an interrupted benchmark is a whole table.
         asked = product(range(seeds), _ALGORITHMS, targets_ms)

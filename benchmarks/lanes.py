@@ -36,5 +36,7 @@ def lanes(number: int) -> Iterator[ProcessPoolExecutor]:
 
 def _keep_to(shares: SimpleQueue[set[int]]) -> None:
     mine = shares.get()
-    os.sched_setaffinity(0, mine)
+    # Threads that libraries began as they were imported, too.
+    for thread in os.listdir("/proc/self/task"):
+        os.sched_setaffinity(int(thread), mine)
     torch.set_num_threads(len(mine))
