@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from latbench.errors import UsageError
-from latbench.prediction import conformal
+from latbench.prediction import conformal, repeats
 from latbench.spaces import IntArray
 from latbench.timing import noise
 
@@ -21,7 +21,6 @@ FloatArray = npt.NDArray[np.float64]
 MS_PER_UNIT = {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1e3}
 """The units a column may be in."""
 
-_APART = 2.0
 _FAR = 50.0
 _FEWEST_REPEATS = 5
 _FEWEST_WHOLE = 10
@@ -148,13 +147,12 @@ def agreeing(X: IntArray, y: FloatArray, findings: Findings) -> npt.NDArray[np.b
     told.
     """
     _, groups = conformal.different(X)
-    low, high = np.full(groups.max() + 1, np.inf), np.zeros(groups.max() + 1)
-    np.minimum.at(low, groups, y)
-    np.maximum.at(high, groups, y)
+    low, high = repeats.ranges(groups, y)
     counts = np.bincount(groups)
-    apart = high > _APART * low
+    apart = high > repeats.APART * low
     findings.leave_out(
-        f"the same architecture stands there with latencies more than a factor of {_APART:g} apart",
+        "the same architecture stands there with latencies more than a factor of "
+        f"{repeats.APART:g} apart",
         int(counts[apart].sum()),
     )
     repeated = (counts > 1) & ~apart
