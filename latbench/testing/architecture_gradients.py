@@ -22,6 +22,7 @@ __all__ = [
     "every_architecture",
     "followed_gradients",
     "losses_of_every",
+    "reinforce_variance",
     "unsettle",
 ]
 
@@ -64,6 +65,11 @@ class Comparison:
     def error_percent(self) -> float:
         """What :attr:`bias_percent` would be of an unbiased gradient, from its variance."""
         return 100 * float(self.errors.norm() / self.exact.norm())
+
+    @property
+    def variance(self) -> float:
+        """Of one step, the mean square of its distance from their mean."""
+        return float(self.followed.var(0).sum())
 
     @property
     def cosine(self) -> float:
@@ -144,3 +150,27 @@ def enumerated_gradient(searcher: OneShotSearcher, values: Tensor) -> Tensor:
     ).prod(0)
     found = torch.autograd.grad(chances @ values.double(), list(alpha.parameters()))
     return torch.cat([given.flatten() for given in found]).double()
+
+
+def reinforce_variance(searcher: OneShotSearcher, values: Tensor) -> float:
+    """Return the variance of a step of plain REINFORCE, by enumeration.
+
+    It is the mean square of the distance of ``(value - mean value) * d log p / d alpha``, for one
+    architecture that is drawn, from its mean (Williams, Machine Learning 8, 1992).
+
+    Args:
+        searcher: has begun.
+        values: of :func:`every_architecture`, (n,).
+    """
+    alpha = searcher.state.alpha
+    log_chance = alpha.log_chance(every_architecture(searcher.task.space))
+    scores = [
+        torch.cat([slope.flatten() for slope in slopes]).double()
+        for slopes in (
+            torch.autograd.grad(one, list(alpha.parameters()), retain_graph=True)
+            for one in log_chance
+        )
+    ]
+    chances = log_chance.detach().double().exp()
+    steps = (values.double() - chances @ values.double())[:, None] * torch.stack(scores)
+    return float(chances @ (steps - chances @ steps).square().sum(1))

@@ -26,6 +26,7 @@ from latbench.testing.architecture_gradients import (
     every_architecture,
     followed_gradients,
     losses_of_every,
+    reinforce_variance,
     unsettle,
 )
 from latbench.testing.searchers import SearcherSuite, Toy, course
@@ -102,12 +103,14 @@ class OneShotSearcherSuite(SearcherSuite):
         task = self.make_task(toy, target_ms=1e3 * toy.fastest_ms, penalty=None)
         searcher = self.begun(task, rate=0.1, warmup=0.0, weight_decay=0.0, every=1)
         unsettle(searcher)
+        losses = losses_of_every(searcher)
         found = Comparison(
-            followed_gradients(searcher, _DRAWN),
-            enumerated_gradient(searcher, losses_of_every(searcher)),
+            followed_gradients(searcher, _DRAWN), enumerated_gradient(searcher, losses)
         )
         record_property("bias of the architecture's gradient in percent", found.bias_percent)
         record_property("its standard error in percent", found.error_percent)
+        record_property("variance of a step", found.variance)
+        record_property("plain REINFORCE's", reinforce_variance(searcher, losses))
         assert found.error_percent < 25, "too few draws to tell a bias"
         assert found.cosine > 0
         if searcher.unbiased:

@@ -24,6 +24,7 @@ from latbench.testing.architecture_gradients import (
     every_architecture,
     followed_gradients,
     losses_of_every,
+    reinforce_variance,
     unsettle,
 )
 from latbench.testing.searcher_fixtures import Toy
@@ -147,6 +148,24 @@ def test_rewards_give_the_gradient_of_their_mean(toy: Toy) -> None:
     found = Comparison(followed, enumerated_gradient(searcher, -rewards))
     assert found.deviation < 4
     assert found.error_percent < 20
+
+
+def test_the_variance_by_enumeration_is_that_of_draws(toy: Toy) -> None:
+    """Of the policy gradient with the mean as its baseline."""
+    searcher = begun(UNAS(), toy)
+    losses = losses_of_every(searcher)
+    chances = searcher.state.alpha.log_chance(every_architecture(toy.space)).detach().exp()
+    baseline = float(chances.double() @ losses)
+    drawn = torch.multinomial(
+        chances, 3000, replacement=True, generator=torch.Generator().manual_seed(0)
+    )
+    log_chance = searcher.state.alpha.log_chance(every_architecture(toy.space))
+    alphas = list(searcher.state.alpha.parameters())
+    slopes = [torch.autograd.grad(one, alphas, retain_graph=True) for one in log_chance]
+    steps = torch.stack([torch.cat(one) for one in slopes]).double()
+    steps = steps * (losses - baseline)[:, None]
+    found = reinforce_variance(searcher, losses)
+    assert found == pytest.approx(float(steps[drawn].var(0).sum()), rel=0.15)
 
 
 @pytest.mark.parametrize("name", sorted(PENALTIES))
