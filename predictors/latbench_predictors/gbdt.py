@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -40,6 +41,10 @@ class GBDT(Predictor):
     latency is a sum, or where networks are few. So it is a ridge while it has to be, where trees
     alone would know next to nothing.
 
+    Cells without a path from input to output leave but the output to run, on zeros. They have the
+    median latency of those among the fitted networks, if any: it is far below what a fit on the
+    others says.
+
     ``coverage_of`` is the share of an architecture's options that a fitted network had; a quantity
     between those of fitted networks counts as had, and is told apart by ``support_of``.
     """
@@ -51,6 +56,7 @@ class GBDT(Predictor):
     coefficients_: FloatArray
     products_: Products | None
     least_ms_: float
+    idle_ms_: float
     seen_: known_options.Known
     model_: str
 
@@ -95,6 +101,7 @@ class GBDT(Predictor):
     def _fit(self, X: IntArray, y: FloatArray) -> None:
         self._check()
         found = self._network(X)
+        self.idle_ms_ = float(np.median(y[found.idle])) if found.idle.any() else math.nan
         self.least_ms_ = _FLOOR * float(np.median(y))
         ridge = self._base(found, y)
         self.seen_ = known_options.known(self.space, X)
@@ -141,6 +148,10 @@ class GBDT(Predictor):
 
     def _predict(self, X: IntArray) -> FloatArray:
         found = self._network(X)
+        known = found.idle & math.isfinite(self.idle_ms_)
+        return np.where(known, self.idle_ms_, self._running_ms(found))
+
+    def _running_ms(self, found: Described) -> FloatArray:
         columns = self.products_(found.kernels) if self.products_ else found.linear
         base_ms: FloatArray = self.intercept_ms_ + columns @ self.coefficients_
         if self._trees is None:
@@ -192,7 +203,7 @@ class GBDT(Predictor):
 
     def _state(self) -> dict[str, npt.NDArray[Any]]:
         return {
-            "base": np.array([self.intercept_ms_, self.least_ms_]),
+            "base": np.array([self.intercept_ms_, self.least_ms_, self.idle_ms_]),
             "coefficients": self.coefficients_,
             "products": self.products_.to_array() if self.products_ else np.empty((2, 0)),
             "columns": np.array(self._network.names),
@@ -206,7 +217,7 @@ class GBDT(Predictor):
                 "this gbdt was fitted on other columns than this latbench makes of a network; fit "
                 "again"
             )
-        self.intercept_ms_, self.least_ms_ = map(float, state["base"])
+        self.intercept_ms_, self.least_ms_, self.idle_ms_ = map(float, state["base"])
         self.coefficients_, self.seen_ = state["coefficients"], state["seen"]
         self.products_ = Products(*state["products"]) if state["products"].size else None
         self.model_ = str(state["model"])

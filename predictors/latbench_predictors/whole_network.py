@@ -11,6 +11,7 @@ import numpy as np
 
 from latbench.prediction.inputs import FloatArray, IntArray, Space
 from latbench.spaces import SearchSpace, features
+from latbench.spaces.graph import BoolArray
 from latbench_predictors import one_hot
 from latbench_predictors.lut import LUT
 
@@ -42,6 +43,7 @@ class Described:
             of 1, (n, 2 blocks), or no column where none does.
         kernels: what a compiler makes of them (:mod:`latbench.spaces.fusion`), and the most work
             along one path; of any size, (n, kernels), or no column where it can fuse nothing.
+        idle: of which networks nothing runs but the output, on zeros (n,).
         prunes: whether what runs depends on more than single options. Where it does not, counts are
             sums of ``options``, and of use to trees alone.
     """
@@ -51,6 +53,7 @@ class Described:
     counts: FloatArray
     shared: FloatArray
     kernels: FloatArray
+    idle: BoolArray
     prunes: bool
 
     @property
@@ -102,14 +105,16 @@ class WholeNetwork:
         encoded = self._space.one_hot(X)
         options = [encoded @ self._own, encoded @ self._shared]
         costs = counts = shared = kernels = np.empty((len(X), 0))
+        idle = np.zeros(len(X), dtype=np.bool_)
         if self._graph is not None:
             found = self._graph(X)
             options.append(self._shared_reach(found[:, self._graph.reach]))
             costs, counts = found[:, self._graph.costs], found[:, self._graph.counts]
             shared, kernels = found[:, self._graph.shared], found[:, self._kernels]
+            idle = counts.sum(axis=1) <= 1
         if self._lut is not None:
             costs = np.column_stack([costs, self._lut.accumulated(X)])
-        return Described(np.hstack(options), costs, counts, shared, kernels, self._prunes)
+        return Described(np.hstack(options), costs, counts, shared, kernels, idle, self._prunes)
 
     @cached_property
     def _kernels(self) -> IntArray:

@@ -272,3 +272,14 @@ def test_a_tolerance_prefers_the_base_that_holds_it_more_often(cells: SearchSpac
         gbdt.least_ms_ = 0.25
         preferred.append(gbdt._error(often_right, y) < gbdt._error(never_far, y))
     assert preferred == [True, False]
+
+
+def test_cells_without_a_path_have_a_latency_of_their_own(cells: SearchSpace) -> None:
+    """That of those it was fitted on; without any it can only go by the others."""
+    X = cells.sample(np.random.default_rng(0), 60)
+    y = 1 + 1e-6 * cells.macs(X)
+    idle = np.array([[0, 0, 0, 0, 0, 0], [3, 3, 3, 0, 0, 0], [0, 0, 3, 0, 0, 0]])
+    told = fitted(GBDT(cells), np.vstack([X, idle[:2]]), np.append(y, [0.002, 0.003]))
+    assert told.predict(idle).tolist() == [0.0025] * 3
+    assert metrics.mape(y, told.predict(X)) < 1
+    assert (fitted(GBDT(cells), X, y).predict(idle) > 0.5).all()
