@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
 import subprocess
 import tempfile
@@ -31,6 +30,7 @@ from latbench.profiling.device_lock import device_lock
 from latbench.profiling.subjects import network_subjects
 from latbench.registry import RUNTIMES, load
 from latbench.runtimes import Runtime, Session
+from latbench.runtimes.engine_cache import default_cache
 from latbench.runtimes.gpu_clock import GpuClock
 
 _CASES = ((1, "graph"), (32, "graph"), (32, "stream"))
@@ -118,15 +118,11 @@ def _warm(session: Session, clock: GpuClock) -> None:
 
 
 def _kept_engine(sha256: str) -> bytes:
-    """Return the serialised engine with this hash from where this user's engines are kept."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(base) / "latbench" / "tensorrt"
-    for path in sorted(folder.iterdir()):
-        with path.open("rb") as file:
-            # The first line of each says what the rest was made from.
-            if json.loads(file.readline())["sha256"] == sha256:
-                return file.read()
-    raise MeasurementError(f"the engine is not in {folder} any more, so trtexec cannot load it")
+    """Return the serialised engine with this hash, which was kept when it was compiled."""
+    content = default_cache().with_hash(sha256)
+    if content is None:
+        raise MeasurementError("the engine is not kept any more, so trtexec cannot load it")
+    return content
 
 
 def _times_ms(trtexec: str, plan: Path, launch: str) -> list[float]:

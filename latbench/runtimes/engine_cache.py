@@ -34,6 +34,12 @@ class EngineCache:
         head, _, content = path.read_bytes().partition(b"\n")
         return content if head == _head(facts, content) else None
 
+    def with_hash(self, sha256: str) -> bytes | None:
+        """Return what was kept that has this SHA-256, whatever it was made from, or None."""
+        paths = sorted(self._folder.iterdir()) if self._folder.is_dir() else []
+        contents = (path.read_bytes().partition(b"\n")[2] for path in paths)
+        return next((one for one in contents if hashlib.sha256(one).hexdigest() == sha256), None)
+
     def put(self, facts: Mapping[str, Any], content: bytes) -> None:
         """Keep ``content`` under ``facts``, in place of what was there.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,19 @@ def test_what_is_kept_is_found_again(tmp_path: Path) -> None:
     cache.put(FACTS, b"")
     assert cache.get(FACTS) == b""
     assert len(list((tmp_path / "new").iterdir())) == 1
+
+
+def test_what_is_kept_is_found_by_its_hash(tmp_path: Path) -> None:
+    """Whatever it was made from; what was cut off has another hash."""
+    cache = EngineCache(tmp_path / "new")
+    digest = hashlib.sha256(b"one\nengine").hexdigest()
+    assert cache.with_hash(digest) is None
+    cache.put(FACTS, b"one\nengine")
+    cache.put({**FACTS, "model": "def"}, b"another")
+    assert cache.with_hash(digest) == b"one\nengine"
+    for file in (tmp_path / "new").iterdir():
+        file.write_bytes(file.read_bytes()[:-1])
+    assert cache.with_hash(digest) is None
 
 
 @pytest.mark.parametrize("name", list(FACTS))
