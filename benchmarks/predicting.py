@@ -5,12 +5,13 @@ fit on; all the rest of a data set is scored. Which kind of predictor to take, a
 from these few networks, too: it is chosen by their cross-validation, and its score on the rest
 counts, whatever another kind would have reached there.
 
-Three settings of ``gbdt`` were chosen on tables that are scored here, this project's
-NAS-Bench-201: how much the counts of blocks weigh in its linear part (``COUNTS`` in
+Four settings of ``gbdt`` were chosen on tables that are scored here, this project's NAS-Bench-201:
+how much the counts of blocks weigh in its linear part (``COUNTS`` in
 ``latbench_predictors.whole_network``), below which latency errors are no longer relative to it
-(``_FLOOR`` in ``latbench_predictors.gbdt``), and that kernels are described by the columns of
-``latbench.spaces.fusion`` and the longest path alone. Its figures on those are to be read with that
-in mind.
+(``_FLOOR`` in ``latbench_predictors.gbdt``), that kernels are described by the columns of
+``latbench.spaces.fusion`` and the longest path alone, and how much their products weigh
+(``PRODUCT`` in ``latbench_predictors.products``). Its figures on those are to be read with that in
+mind.
 
 Networks without a path from input to output compute nothing: what is left of them is their head.
 They are fitted where they are drawn, as a user would, and not scored.
