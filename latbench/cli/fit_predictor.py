@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 
 from latbench.cli.options import (
+    FOLDER,
     KeyValue,
     SpaceRequest,
     one_target_options,
@@ -45,7 +46,7 @@ _NEEDED = "--table needs --latency-column L, and --arch-column A or --arch-colum
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     metavar="DIR",
     help="Folder to save it in.  [default: one in latbench-predictors]",
 )

@@ -6,6 +6,7 @@ import functools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,6 +26,9 @@ else:  # older clicks have no generic class of it
 Command = Callable[..., Any]
 
 DEFAULT_SPACE = "mobilenet"
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+"""The type of an option that names a folder, whether it is there or not."""
 
 
 class Latency(ParamType):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from latbench.cli.options import one_target_options, seed_option, target_given
+from latbench.cli.options import FOLDER, one_target_options, seed_option, target_given
 from latbench.cli.output import emit, note, table
 from latbench.errors import UsageError
 from latbench.workflows.setting import Setting
@@ -23,7 +23,7 @@ _COVERAGE = 0.95
     "--predictor",
     "folder",
     required=True,
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     metavar="DIR",
     help="Folder of a saved predictor.",
 )

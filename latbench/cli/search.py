@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 
 from latbench.cli.options import (
+    FOLDER,
     KeyValue,
     Latency,
     SpaceRequest,
@@ -52,21 +53,21 @@ _ARCHITECTURES = ("arch.json", "nearest.json")
 @click.option(
     "--predictor",
     "predictor_folder",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     metavar="DIR",
     help="Latency predictor.  [default: the newest that fits in latbench-predictors]",
 )
 @click.option(
     "--surrogate",
     "surrogate_folder",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     metavar="DIR",
     help="Predictor of what is maximised, instead of training a supernet.",
 )
 @click.option(
     "--control",
     "control_folder",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     metavar="DIR",
     help="Differentiable latency predictor, such as an mlp, as a control variate of gradients that "
     "are estimated from draws.",
@@ -112,7 +113,7 @@ _ARCHITECTURES = ("arch.json", "nearest.json")
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     default=Path("latbench-search"),
     show_default=True,
     metavar="DIR",
@@ -120,13 +121,13 @@ _ARCHITECTURES = ("arch.json", "nearest.json")
 )
 @click.option(
     "--checkpoints",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     metavar="DIR",
     help="Folder for the state of the search, from which the same command goes on.",
 )
 @click.option(
     "--tensorboard",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     metavar="DIR",
     help="Folder for TensorBoard: curves, chosen options, and the graph of the result.",
 )

@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from latbench.cli.options import (
+    FOLDER,
     KeyValue,
     SpaceRequest,
     one_target_options,
@@ -80,7 +81,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     default=Path("latbench-train"),
     show_default=True,
     metavar="DIR",
@@ -88,13 +89,13 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--checkpoints",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     metavar="DIR",
     help="Folder for the state of the training, from which the same command goes on.",
 )
 @click.option(
     "--tensorboard",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     metavar="DIR",
     help="Folder for TensorBoard: curves of the training.",
 )
