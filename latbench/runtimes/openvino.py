@@ -28,9 +28,9 @@ _TYPES = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _PRECISIONS = {"f32": "fp32", "bf16": "bf16", "f16": "fp16", "i8": "int8", "u8": "int8"}
 _COMPUTING = {"Convolution", "Deconvolution", "FullyConnected", "MatMul"}
 """Layers that the time goes to; others follow the precision of those around them."""
-_STORED = {"Const", "Input", "Output"}
+_INPUT = "Input"
+_STORED = {"Const", _INPUT, "Output"}
 """Entries of the runtime graph that hold tensors and compute nothing."""
-_RAN = "EXECUTED"
 _PLACES = re.compile(
     r"Exception from|Check '|FrontEnd API failed|Model wasn't fully converted|Summary:"
     r"|-- .*message:$"
@@ -113,7 +113,10 @@ class OpenVinoSession(Session):
             raise MeasurementError(f"openvino cannot run it: {_reason(failure)}") from failure
 
     def kernels(self, runs: int = PROFILED_RUNS) -> CompiledGraph:
-        """See :class:`Session`; OpenVINO tells means in whole microseconds, and no medians."""
+        """See :class:`Session`; OpenVINO tells means in whole microseconds, and no medians.
+
+        What takes less than one, or passes its input on as it is, has a time of 0.
+        """
         proto, shown = named(with_weights(self._workload.model))
         try:
             model = _read(proto, self._workload)
@@ -122,7 +125,6 @@ class OpenVinoSession(Session):
             compiled = _core().compile_model(model, _DEVICE, settings)
             request = _request(compiled, self._inputs)
             times_ms, whole_ms = _profiled(request, runs)
-            ran = {one.node_name for one in request.profiling_info if one.status.name == _RAN}
             layers = _layers(compiled)
         except Exception as failure:
             raise MeasurementError(f"openvino cannot profile it: {_reason(failure)}") from failure
@@ -137,8 +139,6 @@ class OpenVinoSession(Session):
                 precision=layer.precision,
             )
             for layer, computed in zip(layers, nodes, strict=True)
-            # What was inserted and did not run passes its input on as it is.
-            if computed or layer.name in ran
         ]
         graph = CompiledGraph(tuple(kernels), tuple(shown[node] for node in folded), whole_ms)
         return graph.check(shown.values())
@@ -156,9 +156,21 @@ class _Layer:
 
 
 def _layers(compiled: Any) -> list[_Layer]:
-    """Return the layers of the runtime graph that compute something, in order."""
-    found = [_Layer(operation) for operation in compiled.get_runtime_model().get_ordered_ops()]
-    return [layer for layer in found if layer.kind not in _STORED]
+    """Return the layers of the runtime graph that compute something in every run, in order.
+
+    What is made of constants alone was computed once, while the model was compiled.
+    """
+    layers: list[_Layer] = []
+    varying: set[str] = set()
+    for operation in compiled.get_runtime_model().get_ordered_ops():
+        layer = _Layer(operation)
+        sources = (port.get_source_output().get_node() for port in operation.inputs())
+        if layer.kind != _INPUT and not any(s.get_friendly_name() in varying for s in sources):
+            continue
+        varying.add(layer.name)
+        if layer.kind not in _STORED:
+            layers.append(layer)
+    return layers
 
 
 def _precision_run(compiled: Any) -> str:

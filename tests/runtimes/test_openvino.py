@@ -62,6 +62,12 @@ def test_precision_is_that_of_the_computing_layers(
     assert module._precision_run(_Compiled(layers)) == expected
 
 
+def test_what_is_made_of_weights_alone_is_no_kernel(network: Workload) -> None:
+    """Reorders are told however short they are; shapes of biases were set once, and are not."""
+    told = compiled(network).kernels(runs=2)
+    assert {kernel.kind for kernel in told.kernels if kernel.inserted} == {"Reorder"}
+
+
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_a_precision_that_the_processor_lacks_is_refused(
     monkeypatch: pytest.MonkeyPatch, precision: str
@@ -258,7 +264,7 @@ class _Core:
 
 
 class _Compiled:
-    """A compiled model whose runtime graph has these kinds and precisions of layers."""
+    """A compiled model whose runtime graph has these kinds and precisions of layers, in a row."""
 
     def __init__(self, layers: list[tuple[str, str]]) -> None:
         self._layers = layers
@@ -267,16 +273,31 @@ class _Compiled:
         return self
 
     def get_ordered_ops(self) -> list[_Operation]:
-        return [_Operation(kind, precision) for kind, precision in self._layers]
+        row = [_Operation("Input", "f32", None)]
+        for kind, precision in self._layers:
+            row.append(_Operation(kind, precision, row[-1]))
+        return row
 
 
 class _Operation:
-    def __init__(self, kind: str, precision: str) -> None:
+    """A layer, and as well the port that it is read from."""
+
+    def __init__(self, kind: str, precision: str, read: _Operation | None) -> None:
         facts = {"layerType": kind, "runtimePrecision": precision, "originalLayersNames": ""}
         self._facts = {key: _Any(value) for key, value in facts.items()}
+        self._read = read
 
     def get_friendly_name(self) -> str:
-        return "layer"
+        return f"layer{id(self)}"
+
+    def inputs(self) -> list[_Operation]:
+        return [self._read] if self._read else []
+
+    def get_source_output(self) -> _Operation:
+        return self
+
+    def get_node(self) -> _Operation:
+        return self
 
     def get_rt_info(self) -> dict[str, _Any]:
         return self._facts
