@@ -83,8 +83,10 @@ def session_options(target: Target) -> Any:
     settings.intra_op_num_threads = target.threads
     settings.inter_op_num_threads = 1
     settings.log_severity_level = 4  # refusals come as exceptions; nothing else is of use
-    # Idle subjects of a group must not burn the core that another one is timed on.
-    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Within a run threads spin for the next operator, as they do by default: waking them takes
+    # longer than many an operator. Between runs, where by default they go on for some 40 ms, those
+    # of idle subjects must not burn the core that another one is timed on.
+    settings.add_session_config_entry("session.force_spinning_stop", "1")
     return settings
 
 

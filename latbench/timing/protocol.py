@@ -48,7 +48,7 @@ class Protocol:
         seed: seed of the bootstrap and of the order of subjects.
     """
 
-    version: str = "p6"
+    version: str = "p7"
     lead_in_runs: int = 5
     round_ms: float = 8.0
     round_runs: int = 12

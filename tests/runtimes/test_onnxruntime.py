@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 import latbench
 from latbench.errors import MeasurementError, UsageError
 from latbench.runtimes import random_inputs
-from latbench.runtimes.onnxruntime import OnnxRuntime, OnnxRuntimeSession
+from latbench.runtimes.onnxruntime import OnnxRuntime, OnnxRuntimeSession, session_options
 from latbench.runtimes.onnxruntime_gpu import OnnxRuntimeCuda
 from latbench.spaces import Workload
 from latbench.spaces.weights import with_weights
@@ -56,6 +58,26 @@ def test_what_is_timed_is_what_is_checked(workload: Workload) -> None:
     (bound,) = session._binding.copy_outputs_to_cpu()
     (expected,) = session.outputs(random_inputs(workload.inputs))
     np.testing.assert_array_equal(bound, expected)
+
+
+def test_threads_spin_within_a_run_alone() -> None:
+    """By default they spin; that they stop with the run is all that is asked otherwise."""
+    told = session_options(OnnxRuntime().target("cpu", threads=2))
+    assert told.get_session_config_entry("session.force_spinning_stop") == "1"
+    with pytest.raises(RuntimeError, match="allow_spinning"):
+        told.get_session_config_entry("session.intra_op.allow_spinning")
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core has no second thread")
+def test_an_idle_session_burns_no_core(workload: Workload) -> None:
+    """Another subject is timed there; by default its threads would go on for some 40 ms."""
+    runtime = OnnxRuntime()
+    session = runtime.compile(workload, runtime.target("cpu", threads=2))
+    for _ in range(5):
+        session.run_once()
+    before = time.process_time()
+    time.sleep(0.5)
+    assert time.process_time() - before < 0.02
 
 
 def test_unknown_levels_are_refused_with_those_there_are() -> None:

@@ -47,7 +47,7 @@ def test_every_value_is_part_of_the_name() -> None:
 
 def test_the_name_begins_with_the_version() -> None:
     """A name shows the generation of the method."""
-    assert Protocol().name.startswith("p6:")
+    assert Protocol().name.startswith("p7:")
     assert len(Protocol().name) == len("p2:") + 8
 
 
