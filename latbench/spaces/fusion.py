@@ -2,9 +2,11 @@
 
 Runtimes agree on a few rewrites. What passes a value on costs nothing, and what is computed twice
 is computed once. A convolution adds what it computes to another value on its way out, if nobody
-else reads it (ONNX Runtime), or only if nobody else reads the other value either, over which it
-writes (OpenVINO). A ReLU is applied by the convolution or the addition that writes a value, if
-nobody reads the value without it; in ONNX Runtime an addition by itself applies none.
+else reads it (ONNX Runtime), and only if all else that reads the other value has done so by then,
+for it writes over that one (OpenVINO). Additions that no convolution could do are one kernel where
+only the next one reads what the last one wrote (OpenVINO). A ReLU is applied by the convolution or
+the addition that writes a value, if nobody reads the value without it; in ONNX Runtime an addition
+by itself applies none.
 The rest are kernels of their own, each of which reads and writes a whole map. How many there are of
 each, and how they add up with each other, tells more of a latency than the names of the options.
 """
@@ -15,8 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from latbench.spaces.reading import Reads
 from latbench.spaces.values import joined, scattered
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ KERNELS = (
     "additions",
     "additions fused",
     "additions in place",
+    "additions in a row",
     "rectified",
     "rectified fused",
 )
@@ -49,8 +52,9 @@ def kernels(
 
     Operations with weights and their multiply-accumulates; others, but for joins; additions of two
     values, of which a join of k has k - 1; those that an operation with weights does on its way
-    out, and those that write over the other value; values that are read through a ReLU; and those
-    that are read in no other way, and written by an operation with weights or an addition.
+    out, and those that write over the other value; those that another addition alone reads, where
+    no operation with weights does either; values that are read through a ReLU; and those that are
+    read in no other way, and written by an operation with weights or an addition.
 
     Args:
         graph: of the space.
@@ -143,11 +147,13 @@ class _Operations:
         made, first = np.unique(np.concatenate(self._values) ^ own, return_index=True)
         once = np.zeros(self._count, dtype=np.bool_)
         once[first] = True
-        reader, maker = self._reads(own, once, made, first)
-        readers = self._sums(maker)
+        reads = self._reads(own, once, made, first)
+        reader, maker = reads.reader, reads.maker
+        readers = reads.sums(maker)
         alone = readers[maker] == 1
-        rectifying = self._sums(maker, rectifies[reader])
-        fused = (addition > 0) & (self._sums(reader, alone * weighted[maker]) > 0)
+        rectifying = reads.sums(maker, rectifies[reader])
+        fused = (addition > 0) & (reads.sums(reader, alone * weighted[maker]) > 0)
+        by_itself = (addition > 0) & ~fused
         rectified = rectifying > 0
         columns = (
             weighted,
@@ -155,17 +161,16 @@ class _Operations:
             (weighted == 0) & (addition == 0),
             addition,
             fused,
-            fused & (self._sums(reader, alone) == 2),
+            _in_place(reads, fused, (weighted > 0) & (readers == 1), rectifies > 0),
+            by_itself & (reads.sums(maker, alone * by_itself[reader]) > 0),
             rectified,
             rectified & (rectifying == readers) & ((weighted > 0) | (addition > 0)),
         )
         counts = [np.bincount(rows, column * once, self._n) for column in columns]
         return np.stack(counts, axis=1)
 
-    def _reads(
-        self, own: Values, once: BoolArray, made: Values, first: IntArray
-    ) -> tuple[IntArray, IntArray]:
-        """Return who reads and who made what is read, (reads,) each, by number.
+    def _reads(self, own: Values, once: BoolArray, made: Values, first: IntArray) -> Reads:
+        """Return what reads what.
 
         What is computed again reads nothing, and nobody made the input.
         """
@@ -174,9 +179,42 @@ class _Operations:
         read = read ^ own[reader]
         place = np.minimum(np.searchsorted(made, read), len(made) - 1)
         known = made[place] == read
-        return reader[known], first[place[known]]
+        return Reads(reader[known], first[place[known]], self._count)
 
-    def _sums(self, of: IntArray, weights: npt.ArrayLike | None = None) -> FloatArray:
-        """Return how often each operation is in ``of``, or the sum of ``weights`` there."""
-        sums: FloatArray = np.bincount(of, weights, self._count).astype(np.float64)
-        return sums
+
+def _in_place(reads: Reads, fused: BoolArray, adding: BoolArray, rectifies: BoolArray) -> BoolArray:
+    """Return which of the ``fused`` additions write over the other value they read.
+
+    All else that reads that value must be done by then: what the addition takes, by way of others,
+    is made of. What reads it through a ReLU reads it at once, so that one of these is enough.
+
+    Args:
+        reads: what reads what.
+        fused: additions that an operation with weights does on its way out, (operations,).
+        adding: which operations would do one, (operations,).
+        rectifies: which operations read through a ReLU, (operations,).
+    """
+    reader, maker = reads.reader, reads.maker
+    # The other value of an addition; where both come from one that would do it, either may be it.
+    other = fused[reader] & ~(adding[maker] & (reads.sums(reader, adding[maker])[reader] == 1))
+    addition, value = reader[other], maker[other]
+    # Each pair of an addition and its other value, beside everyone who reads that value.
+    by_value = np.argsort(maker, kind="stable")
+    starts = np.searchsorted(maker[by_value], value)
+    counts = np.searchsorted(maker[by_value], value, side="right") - starts
+    pair = np.repeat(np.arange(len(value)), counts)
+    places = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    read = reader[by_value[np.repeat(starts, counts) + places]]
+    others = read != addition[pair]
+    pair, read = pair[others], read[others]
+    done = reads.done_by(addition[pair], value[pair], read)
+    through = rectifies[read]
+
+    def any_of(which: BoolArray) -> BoolArray:
+        found: BoolArray = np.bincount(pair[which], minlength=len(value)) > 0
+        return found
+
+    free = ~any_of(~through & ~done) & (~any_of(through) | any_of(through & done))
+    found = np.zeros(len(fused), dtype=np.bool_)
+    found[addition[free]] = True
+    return found
