@@ -5,13 +5,14 @@ fit on; all the rest of a data set is scored. Which kind of predictor to take, a
 from these few networks, too: it is chosen by their cross-validation, and its score on the rest
 counts, whatever another kind would have reached there.
 
-Four settings of ``gbdt`` were chosen on tables that are scored here, this project's NAS-Bench-201:
-how much the counts of blocks weigh in its linear part (``COUNTS`` in
-``latbench_predictors.whole_network``), below which latency errors are no longer relative to it
+Four settings of ``gbdt`` were chosen on this project's NAS-Bench-201 as it was measured before, the
+same cells on another processor: how much the counts of blocks weigh in its linear part (``COUNTS``
+in ``latbench_predictors.whole_network``), below which latency errors are no longer relative to it
 (``_FLOOR`` in ``latbench_predictors.gbdt``), that kernels are described by the columns of
 ``latbench.spaces.fusion`` and the longest path alone, and how much their products weigh
-(``PRODUCT`` in ``latbench_predictors.products``). Its figures on those are to be read with that in
-mind.
+(``PRODUCT`` in ``latbench_predictors.products``). What two of those columns count, additions in
+place and in a row, was put right on the tables that are scored here, after a look at what OpenVINO
+makes of a cell that was predicted badly. The figures are to be read with that in mind.
 
 Networks without a path from input to output compute nothing: what is left of them is their head.
 They are fitted where they are drawn, as a user would, and not scored.
