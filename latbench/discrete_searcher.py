@@ -71,9 +71,14 @@ class DiscreteSearcher(Searcher):
 
         Raises:
             InfeasibleError: no architecture meets the limit; names the fastest one found.
-            UsageError: a hyperparameter does not suit the task.
+            UsageError: a hyperparameter does not suit the task, or it has a penalty.
         """
         self._check(task)
+        if task.penalty is not None:
+            raise UsageError(
+                f"{self.kind} follows no penalty: it keeps within the limit as it is; leave the "
+                "penalty out of the task"
+            )
         self.task = task
         self.rng = np.random.default_rng(task.seed)
         self.candidates = Candidates(task, self.rng)

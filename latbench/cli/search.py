@@ -89,6 +89,11 @@ _ARCHITECTURES = ("arch.json", "nearest.json")
     help="Passes over the data to train the supernet.  [default: 30]",
 )
 @click.option(
+    "--train-on",
+    metavar="PLACE",
+    help="Where to train: cpu, cuda or cuda:N.  [default: cpu]",
+)
+@click.option(
     "--evaluations",
     type=click.IntRange(min=1),
     metavar="N",
@@ -250,12 +255,14 @@ def search(
 
 
 def _training_words(settings: SearchSettings) -> str:
-    """Return what says the data of a search, and its splits, on the command line."""
+    """Return what says the data of a search, its splits and its place, on the command line."""
     words = ""
     if settings.data != "digits":
         words += f" --data {shlex.quote(settings.data)}"
     if settings.data_size != 32:
         words += f" --data-size {settings.data_size}"
+    if settings.train_on != "cpu":
+        words += f" --train-on {settings.train_on}"
     if settings.seed:
         words += f" --seed {settings.seed}"
     return words

@@ -64,6 +64,13 @@ if TYPE_CHECKING:
     help="Images a step of training.",
 )
 @click.option(
+    "--train-on",
+    default="cpu",
+    show_default=True,
+    metavar="PLACE",
+    help="Where to train: cpu, cuda or cuda:N.",
+)
+@click.option(
     "--param",
     "params",
     multiple=True,
@@ -108,6 +115,7 @@ def train(
     data_size: int,
     epochs: int,
     train_batch: int,
+    train_on: str,
     params: tuple[tuple[str, Any], ...],
     accuracy_on: tuple[str, ...],
     out: Path,
@@ -145,6 +153,7 @@ def train(
                 data_name=data,
                 data_size=data_size,
                 config=config,
+                train_on=train_on,
                 accuracy_on=asked or None,
                 out=out,
                 progress=progress,

@@ -14,6 +14,8 @@ import pytest
 
 from latbench.discrete_searcher import DiscreteSearcher
 from latbench.errors import ArtefactError, LatbenchError, UsageError
+from latbench.hooks import ExpectedLatency
+from latbench.hooks.penalties import Additive
 from latbench.searcher import Searcher
 from latbench.spaces.architectures import FloatArray
 from latbench.spaces.graph import IntArray
@@ -41,6 +43,14 @@ class DiscreteSearcherSuite(SearcherSuite):
         for evaluations in (self.evaluations, self.evaluations + 7):
             result = searcher.run(self.make_task(toy, evaluations=evaluations))
             assert result.evaluations == evaluations
+
+    def test_a_penalty_is_refused(self, searcher: Searcher, toy: Toy) -> None:
+        """It would be followed by nothing, and whoever gave it would not know."""
+        expected = ExpectedLatency(toy.predictor)
+        task = self.make_task(toy, expected=expected, penalty=Additive(0.1))
+        with pytest.raises(UsageError, match="follows no penalty"):
+            searcher.run(task)
+        assert not toy.scored
 
     def test_only_different_feasible_architectures_are_scored(
         self, searcher: Searcher, toy: Toy

@@ -24,6 +24,7 @@ class SearchSettings:
         data: name of the data set.
         data_size: side of the training images, which may differ from the space's.
         train: how the supernet is trained.
+        train_on: where: ``cpu``, ``cuda`` or ``cuda:N``.
         penalty: how the latency joins the loss of one-shot searchers: what
             :func:`latbench.hooks.penalty` takes, with ``name``; a hinge at the target if None.
         reward: what latencies an algorithm follows that needs no gradient of them, such as UNAS:
@@ -39,6 +40,7 @@ class SearchSettings:
     data: str = "digits"
     data_size: int = 32
     train: TrainConfig | None = None
+    train_on: str = "cpu"
     penalty: Mapping[str, Any] | None = None
     reward: str = "predictor"
     evaluations: int = 200

@@ -77,6 +77,7 @@ def search_task(
         evaluations=settings.evaluations,
         seed=settings.seed,
         train=settings.train,
+        device=settings.train_on,
         depends_on={
             "latencies": _answers(predictor, space),
             "scores": None if surrogate is None else _answers(surrogate, space),
@@ -147,7 +148,8 @@ def _untrained_supernet(
         settings.data, settings.data_size, channels=space.input_shape[0], seed=settings.seed
     )
     supernet = space.supernet(classes=data.classes, seed=settings.seed)
-    return supernet, data, SupernetScorer(supernet, data, seed=settings.seed)
+    score = SupernetScorer(supernet, data, seed=settings.seed, device=settings.train_on)
+    return supernet, data, score
 
 
 def _trained(
@@ -167,6 +169,7 @@ def _trained(
         settings.train or TrainConfig(seed=settings.seed),
         callbacks=callbacks,
         checkpoint=None if checkpoints is None else checkpoints / "supernet.safetensors",
+        device=settings.train_on,
     )
     task = dataclasses.replace(task, score=score, supernet=supernet, data=data)
     return task, _about(task.space, data)

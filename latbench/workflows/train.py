@@ -130,6 +130,7 @@ def train(
     data_name: str = "digits",
     data_size: int = 32,
     config: TrainConfig | None = None,
+    train_on: str = "cpu",
     accuracy_on: Sequence[Target] | None = None,
     out: Path,
     protocol: Protocol | None = None,
@@ -151,6 +152,7 @@ def train(
         data_name: name of the data set.
         data_size: side of the training images.
         config: how to train; its seed also draws the splits that the data set does not give.
+        train_on: where: ``cpu``, ``cuda`` or ``cuda:N``.
         accuracy_on: where else to tell the accuracy of the exported network; by default in each
             lower precision that is here.
         out: folder for the exported network.
@@ -162,6 +164,7 @@ def train(
     Raises:
         UsageError: an unknown data set or one that is not as it should be, or a folder that cannot
             be made.
+        UnavailableError: torch does not train on ``train_on`` here.
         ArtefactError: a folder cannot be written, or the state in ``checkpoints`` is damaged or
             belongs to another training.
         MeasurementError: the network could not be run in fp32, or not timed.
@@ -169,8 +172,10 @@ def train(
     from latbench.spaces.exporting import export_module
     from latbench.training.config import TrainConfig
     from latbench.training.data import load_data
+    from latbench.training.placement import check_place
     from latbench.training.retrain import retrain
 
+    check_place(train_on)
     config = config or TrainConfig()
     data = load_data(data_name, data_size, channels=space.input_shape[0], seed=config.seed)
     options = {**space.options, "classes": data.classes, "image_size": data_size}
@@ -185,6 +190,7 @@ def train(
         config,
         callbacks=callbacks(),
         checkpoint=None if checkpoints is None else checkpoints / _STATE,
+        device=train_on,
     )
     network = trained.network.cpu()
     _write(out, network, export_module(network, ((1, *data.image_shape),)))

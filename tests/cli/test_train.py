@@ -69,6 +69,7 @@ def test_document(run: Run, searched: Any) -> None:
         ("whole", "--accuracy-on openvino:fp8", "'openvino:fp8': no precision 'fp8'"),
         ("whole", "--train-batch 2000 --data-size 8", "larger than the 1078 training images"),
         ("whole", "--epochs 0", "'--epochs'"),
+        ("whole", "--train-on gpu", "nothing is trained on 'gpu'; write cpu, cuda or cuda:N"),
         ("whole", "--param epochs=3", "no setting of the training 'epochs'; known: accumulate"),
         ("whole", "--param lr=0", "lr is 0; it must be at least"),
     ],
