@@ -17,6 +17,7 @@ NAMES = (
     "intervals",
     "predicting",
     "protocols",
+    "graph_network",
     "proposing",
     "searching",
     "estimators",
