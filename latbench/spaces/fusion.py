@@ -199,12 +199,7 @@ def _in_place(reads: Reads, fused: BoolArray, adding: BoolArray, rectifies: Bool
     other = fused[reader] & ~(adding[maker] & (reads.sums(reader, adding[maker])[reader] == 1))
     addition, value = reader[other], maker[other]
     # Each pair of an addition and its other value, beside everyone who reads that value.
-    by_value = np.argsort(maker, kind="stable")
-    starts = np.searchsorted(maker[by_value], value)
-    counts = np.searchsorted(maker[by_value], value, side="right") - starts
-    pair = np.repeat(np.arange(len(value)), counts)
-    places = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    read = reader[by_value[np.repeat(starts, counts) + places]]
+    pair, read = reads.readers(value)
     others = read != addition[pair]
     pair, read = pair[others], read[others]
     done = reads.done_by(addition[pair], value[pair], read)

@@ -73,11 +73,16 @@ def test_an_idle_session_burns_no_core(workload: Workload) -> None:
     """Another subject is timed there; by default its threads would go on for some 40 ms."""
     runtime = OnnxRuntime()
     session = runtime.compile(workload, runtime.target("cpu", threads=2))
-    for _ in range(5):
-        session.run_once()
-    before = time.process_time()
-    time.sleep(0.5)
-    assert time.process_time() - before < 0.02
+
+    def burnt_s() -> float:
+        for _ in range(5):
+            session.run_once()
+        before = time.process_time()
+        time.sleep(0.3)
+        return time.process_time() - before
+
+    # Threads of whatever else this process has loaded may wake now and then.
+    assert min(burnt_s() for _ in range(5)) < 0.02
 
 
 def test_unknown_levels_are_refused_with_those_there_are() -> None:
