@@ -142,11 +142,15 @@ class StaticGraph:
         return live, alive
 
     def chosen(self, node: Node, X: IntArray) -> list[tuple[BoolArray, Candidate]]:
-        """Return each candidate of ``node`` with where ``X`` (n, choices) chooses it, (n,)."""
+        """Return each candidate of ``node`` that ``X`` (n, choices) chooses, with where, (n,)."""
         if node.choice is None:
             return [(np.ones(len(X), dtype=np.bool_), node.candidates[0])]
         column = X[:, node.choice]
-        return [(column == option, candidate) for option, candidate in enumerate(node.candidates)]
+        # What none chooses costs most of the time where there are few architectures.
+        return [
+            (column == option, node.candidates[option])
+            for option in np.flatnonzero(np.bincount(column)).tolist()
+        ]
 
     def read(self, X: IntArray) -> BoolArray:
         """Return which nodes the output would read, fed by anything or not, (n, nodes).
