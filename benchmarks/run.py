@@ -26,6 +26,7 @@ NAMES = (
     "one_shot",
     "mobilenet",
     "measuring",
+    "spinning",
     "demo",
 )
 
