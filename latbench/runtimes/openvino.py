@@ -28,8 +28,8 @@ _TYPES = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _PRECISIONS = {"f32": "fp32", "bf16": "bf16", "f16": "fp16", "i8": "int8", "u8": "int8"}
 _COMPUTING = {"Convolution", "Deconvolution", "FullyConnected", "MatMul"}
 """Layers that the time goes to; others follow the precision of those around them."""
-_INPUT = "Input"
-_STORED = {"Const", _INPUT, "Output"}
+_CONSTANT = "Const"
+_STORED = {_CONSTANT, "Input", "Output"}
 """Entries of the runtime graph that hold tensors and compute nothing."""
 _PLACES = re.compile(
     r"Exception from|Check '|FrontEnd API failed|Model wasn't fully converted|Summary:"
@@ -161,14 +161,15 @@ def _layers(compiled: Any) -> list[_Layer]:
     What is made of constants alone was computed once, while the model was compiled.
     """
     layers: list[_Layer] = []
-    varying: set[str] = set()
+    constant: set[str] = set()
     for operation in compiled.get_runtime_model().get_ordered_ops():
         layer = _Layer(operation)
-        sources = (port.get_source_output().get_node() for port in operation.inputs())
-        if layer.kind != _INPUT and not any(s.get_friendly_name() in varying for s in sources):
-            continue
-        varying.add(layer.name)
-        if layer.kind not in _STORED:
+        sources = {
+            port.get_source_output().get_node().get_friendly_name() for port in operation.inputs()
+        }
+        if layer.kind == _CONSTANT or (sources and sources <= constant):
+            constant.add(layer.name)
+        elif layer.kind not in _STORED:
             layers.append(layer)
     return layers
 

@@ -264,7 +264,7 @@ class _Core:
 
 
 class _Compiled:
-    """A compiled model whose runtime graph has these kinds and precisions of layers, in a row."""
+    """A compiled model whose runtime graph has these kinds and precisions of layers."""
 
     def __init__(self, layers: list[tuple[str, str]]) -> None:
         self._layers = layers
@@ -273,31 +273,19 @@ class _Compiled:
         return self
 
     def get_ordered_ops(self) -> list[_Operation]:
-        row = [_Operation("Input", "f32", None)]
-        for kind, precision in self._layers:
-            row.append(_Operation(kind, precision, row[-1]))
-        return row
+        return [_Operation(kind, precision) for kind, precision in self._layers]
 
 
 class _Operation:
-    """A layer, and as well the port that it is read from."""
-
-    def __init__(self, kind: str, precision: str, read: _Operation | None) -> None:
+    def __init__(self, kind: str, precision: str) -> None:
         facts = {"layerType": kind, "runtimePrecision": precision, "originalLayersNames": ""}
         self._facts = {key: _Any(value) for key, value in facts.items()}
-        self._read = read
 
     def get_friendly_name(self) -> str:
-        return f"layer{id(self)}"
+        return "layer"
 
-    def inputs(self) -> list[_Operation]:
-        return [self._read] if self._read else []
-
-    def get_source_output(self) -> _Operation:
-        return self
-
-    def get_node(self) -> _Operation:
-        return self
+    def inputs(self) -> list[object]:
+        return []
 
     def get_rt_info(self) -> dict[str, _Any]:
         return self._facts
