@@ -3,7 +3,7 @@
 Two are tried. One is asked for the latency, as BRP-NAS's is (Dudziak et al., arXiv 2007.08859); one
 for what ``gbdt`` errs by on networks left out, as the layers of ``mlp`` are. Both pass messages
 along a cell's edges and against them, with the same weights in every place, so that isomorphic
-cells are alike; that of BRP-NAS passes them one way.
+cells are alike.
 
 The tables are NAS-Bench-201's: the public ones in the folder that ``LATBENCH_EVAL_DATA`` names,
 with 900 labels, and the bundled ones, with 100. Cells without a path from input to output compute
