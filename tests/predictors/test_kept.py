@@ -1,4 +1,4 @@
-"""Predictors that were saved before are still read, by whichever Python runs this, and predict alike.
+"""Predictors that were saved before are read by whichever Python runs this, and predict alike.
 
 ``python tests/predictors/test_kept.py`` fits and saves them anew. That is due when a kind, or what
 it makes of a network, has changed so that what was saved can no longer be read: then users have to
